@@ -11,19 +11,25 @@
  * http2_stream_queued, not the output, which stays near HTTP2_OUTPUT_HIGH.
  *
  * Misbehaving peers are sent away with GOAWAY (http2_done turns true): floods of resets, PING,
- * SETTINGS, PRIORITY and empty DATA frames; pings more often than keepalive_min_ns allows
+ * SETTINGS and empty DATA frames; pings more often than keepalive_min_ns allows
  * ("too_many_pings", rules as in grpc-go).
  */
 #ifndef WIRE_HTTP2_H
 #define WIRE_HTTP2_H
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "base/list.h"
 #include "wire/http.h"
 
-#define HTTP2_OUTPUT_HIGH (256u * 1024) /* http2_flush stops here; the rest stays with its stream  \
-                                         */
-#define HTTP2_LOW_WATER (32u * 1024)    /* on_writable when the queue sinks below this again */
+#define HTTP2_OUTPUT_HIGH                                                                          \
+    (256u * 1024)                    /* http2_flush stops here; the rest stays with its stream     \
+                                      */
+#define HTTP2_LOW_WATER (32u * 1024) /* on_writable when the queue sinks below this again */
+
+/* One stream's waiting bytes: two answers of the largest kind; see also LIMIT_STREAM_QUEUE. */
+#define HTTP2_STREAM_QUEUE_MAX (2 * (size_t)LIMIT_RESPONSE_BYTES + (1u << 20))
+#define HTTP2_TRAILERS_MAX     32 /* fields of one trailer block we send */
 
 /* Error codes of RST_STREAM and GOAWAY used here (RFC 9113 section 7). */
 enum http2_error {
@@ -53,7 +59,8 @@ struct http2_ops {
     /* http2_stream_queued sank below HTTP2_LOW_WATER after having been above it. */
     void (*on_writable)(struct http2_stream *s);
     /* The stream is gone, in order (HTTP2_NO_ERROR: both sides ended) or not. The last callback. Is
-     * also called for every open stream by http2_free, with HTTP2_CANCEL. */
+     * also called for every open stream by http2_free, with HTTP2_CANCEL. Server: not called for
+     * streams whose on_headers was not. */
     void (*on_close)(struct http2_stream *s, uint32_t error);
     /* The peer takes no new streams. Open ones up to last_stream_id go on; streams above it are
      * closed with HTTP2_REFUSED_STREAM. */
@@ -117,19 +124,25 @@ int http2_respond(struct http2_stream *s, const struct http_header *headers, siz
 /* The same for headers in memory that never changes or goes away. */
 int http2_respond_static(struct http2_stream *s, const struct http_header *headers, size_t n);
 
-/* Appends body bytes. 0, -EPIPE after the end was said, -ENOBUFS past HTTP2_STREAM_QUEUE_MAX. */
+/* Appends body bytes. 0, -EPIPE after the end was said or the stream was reset, -ENOBUFS past
+ * HTTP2_STREAM_QUEUE_MAX. */
 int http2_send(struct http2_stream *s, struct slice data);
 /* Room for n body bytes that the caller fills at once, before any other call here; NULL as above.
  */
 uint8_t *http2_send_reserve(struct http2_stream *s, size_t n);
 /* After the queued bytes: end the stream. Double calls are ignored. */
 void http2_send_end(struct http2_stream *s);
-/* Server: after the queued bytes, trailers, and with them the end. Copied. */
+/* Server: after the queued bytes, trailers, and with them the end. Copied. As every end said before
+ * the peer's own, it is followed by RST_STREAM(NO_ERROR). */
 void http2_send_trailers(struct http2_stream *s, const struct http_header *headers, size_t n);
+/* The same for headers in memory that never changes or goes away. */
+void http2_send_trailers_static(struct http2_stream *s, const struct http_header *headers,
+                                size_t n);
 void http2_reset(struct http2_stream *s, enum http2_error error); /* drops what is queued */
 
 size_t http2_stream_queued(const struct http2_stream *s);
-int32_t http2_stream_id(const struct http2_stream *s); /* -1 while a client's request still waits */
+int32_t http2_stream_id(const struct http2_stream *s);
+bool http2_stream_ended(const struct http2_stream *s); /* the peer sends no more */
 struct http2 *http2_stream_conn(const struct http2_stream *s);
 void http2_stream_set_user(struct http2_stream *s, void *user);
 void *http2_stream_user(const struct http2_stream *s);
