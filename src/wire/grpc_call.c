@@ -103,12 +103,12 @@ static void answer_trailers(struct http2_stream *s, int status, const char *text
 {
     struct http_header h[2];
     char digits[4];
-    cleanup_buf struct buf enc;
 
     if (status == GRPC_OK) {
         http2_send_trailers_static(s, ok_trailers, ARRAY_LEN(ok_trailers));
         return;
     }
+    cleanup_buf struct buf enc;
     buf_init(&enc, 3 * GRPC_TEXT_MAX);
     http2_send_trailers(s, h, status_fields(h, status, text, &enc, digits));
 }

@@ -161,12 +161,12 @@ static int number(struct slice s)
 static void end_by_trailers(struct grpc_client_call *call, const struct http_header *h, size_t n)
 {
     int status = number(field(h, n, "grpc-status"));
-    cleanup_buf struct buf text;
 
     if (status < 0) {
         fail(call, GRPC_INTERNAL, "malformed grpc-status");
         return;
     }
+    cleanup_buf struct buf text;
     buf_init(&text, STATUS_TEXT_MAX);
     (void)grpc_text_decode(field(h, n, "grpc-message"), &text);
     end_with(call, status, buf_slice(&text), h, n);
