@@ -3,8 +3,10 @@
  *
  * usage: bench_watch_load --target ADDR:PORT --mode deliver|idle [--watchers N] [--connections N]
  *                         [--streams N] [--puts N] [--inflight N]
+ *                         [--step 1]
  *
- * deliver: all watchers on one key; another connection puts it --puts times, --inflight at a time;
+ * deliver: all watchers on one key; another connection puts it --puts times, --inflight at a time
+ *          (with --step 1: the next one when every watcher has the event of the last);
  *          prints "EVENTS SECONDS": events delivered, and the time from the first put to the last
  *          event.
  * idle:    each watcher on a key of its own; prints "ready" once all are made and stays until its
@@ -30,7 +32,8 @@ struct load {
     struct h2c *conns[CONNS_MAX + 1]; /* the last one puts */
     size_t nconns;
     size_t watchers, messages, events;
-    size_t puts_sent, puts_done, puts_total, inflight;
+    size_t puts_sent, puts_total, inflight;
+    bool step;
 };
 
 static void on_watch_message(void *ctx, struct slice m)
@@ -90,8 +93,7 @@ static void on_put_end(void *ctx, int status)
 
     if (status != 0)
         bench_die("a put ended with gRPC status %d", status);
-    l->puts_done++;
-    if (l->puts_sent < l->puts_total)
+    if (!l->step && l->puts_sent < l->puts_total)
         send_put(l);
 }
 
@@ -120,6 +122,8 @@ static void run_deliver(struct load *l)
         if (l->events > seen) {
             seen = l->events;
             last = bench_now_s();
+            if (l->step && seen == l->watchers * l->puts_sent && seen < expected)
+                send_put(l);
         } else if (bench_now_s() - last > STALL_S) {
             bench_die("only %zu of %zu events came", l->events, expected);
         }
@@ -146,7 +150,8 @@ int main(int argc, char **argv)
     l->watchers = bench_arg_u64(argc, argv, "watchers", 1000);
     l->nconns = bench_arg_u64(argc, argv, "connections", 10);
     l->puts_total = bench_arg_u64(argc, argv, "puts", 1000);
-    l->inflight = bench_arg_u64(argc, argv, "inflight", 8);
+    l->step = bench_arg_u64(argc, argv, "step", 0) != 0;
+    l->inflight = l->step ? 1 : bench_arg_u64(argc, argv, "inflight", 8);
     streams = bench_arg_u64(argc, argv, "streams", l->nconns);
     if (l->nconns == 0 || l->nconns > CONNS_MAX || streams < l->nconns)
         bench_die("--connections must be 1 to %d, --streams at least as many", CONNS_MAX);
