@@ -9,7 +9,7 @@ DEBIAN_ETCDCTL = "/usr/bin/etcdctl"
 
 
 def our_etcdctl():
-    return os.environ.get("ETCDCTL_BIN", str(ROOT / "build/bin/etcdctl"))
+    return os.environ.get("OUR_ETCDCTL", str(ROOT / "build/bin/etcdctl"))
 
 
 class Ctl:

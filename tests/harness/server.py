@@ -48,6 +48,11 @@ def scratch_dir(name):
     return pathlib.Path(tempfile.mkdtemp(prefix=f"stead-{name}-", dir=SCRATCH))
 
 
+def inherited_environment():
+    """ETCD_x is configuration to a server: only a test may set it."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("ETCD_")}
+
+
 class Server:
     """start() waits until it serves; kill() is kill -9; data stays until remove()."""
 
@@ -103,7 +108,7 @@ class Server:
             self._log_start = log.tell()
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, cwd=self.dir,
-                                            env={**os.environ, **self.env})
+                                            env={**inherited_environment(), **self.env})
         return self
 
     def start(self, timeout=START_TIMEOUT_S):
