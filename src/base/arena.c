@@ -1,12 +1,12 @@
 #include "base/arena.h"
 
-#define ARENA_ALIGN 16
-#define ARENA_CHUNK 4000 /* with malloc's own header this stays inside a page */
+#define ARENA_ALIGN ((size_t)16)
+#define ARENA_CHUNK ((size_t)4000) /* with malloc's own header this stays inside a page */
 
 struct arena_chunk {
     struct arena_chunk *next;
     size_t size;
-    uint8_t data[] __attribute__((aligned(ARENA_ALIGN)));
+    uint8_t data[] __attribute__((aligned(16)));
 };
 
 void arena_init(struct arena *a, size_t max)
@@ -14,76 +14,88 @@ void arena_init(struct arena *a, size_t max)
     *a = (struct arena){.max = max};
 }
 
-static void free_chunks(struct arena_chunk *c)
+/* Frees every chunk but keep. */
+static void free_chunks(struct arena *a, struct arena_chunk *keep)
 {
-    while (c) {
-        struct arena_chunk *next = c->next;
-        free(c);
-        c = next;
+    struct arena_chunk *next;
+
+    for (struct arena_chunk *c = a->first; c; c = next) {
+        next = c->next;
+        if (c != keep)
+            free(c);
     }
+    if (keep)
+        keep->next = NULL;
+    *a = (struct arena){.first = keep, .max = a->max};
 }
 
 void arena_deinit(struct arena *a)
 {
-    free_chunks(a->first);
-    *a = (struct arena){.max = a->max};
+    free_chunks(a, NULL);
 }
 
 void arena_reset(struct arena *a)
 {
     struct arena_chunk *keep = a->first;
 
-    a->used = 0;
-    if (!keep)
-        return;
-    if (keep->size > ARENA_CHUNK) {
-        arena_deinit(a);
-        return;
+    while (keep && keep->size != ARENA_CHUNK)
+        keep = keep->next;
+    free_chunks(a, keep);
+    if (keep) {
+        a->pos = keep->data;
+        a->end = keep->data + keep->size;
     }
-    free_chunks(keep->next);
-    keep->next = NULL;
-    a->pos = keep->data;
-    a->end = keep->data + keep->size;
 }
 
-static int add_chunk(struct arena *a, size_t n)
+static struct arena_chunk *add_chunk(struct arena *a, size_t size)
 {
-    size_t size = MAX(n, (size_t)ARENA_CHUNK);
     struct arena_chunk *c = malloc(sizeof *c + size);
 
     if (!c)
-        return -ENOMEM;
+        return NULL;
     c->size = size;
-    /* The first chunk stays first: arena_reset keeps it. */
-    if (a->first) {
-        c->next = a->first->next;
-        a->first->next = c;
-    } else {
-        c->next = NULL;
-        a->first = c;
+    c->next = a->first;
+    a->first = c;
+    return c;
+}
+
+static void *take_small(struct arena *a, size_t take)
+{
+    if ((size_t)(a->end - a->pos) < take) {
+        struct arena_chunk *c = add_chunk(a, ARENA_CHUNK);
+        if (!c)
+            return NULL;
+        a->pos = c->data;
+        a->end = c->data + ARENA_CHUNK;
     }
-    a->pos = c->data;
-    a->end = c->data + size;
-    return 0;
+    void *p = a->pos;
+    a->pos += take;
+    return p;
 }
 
 void *arena_alloc(struct arena *a, size_t n)
 {
-    if (n > a->max || a->used > a->max - n)
+    if (n > a->max || a->used > a->max - n || n > SIZE_MAX / 2)
         return NULL;
-    size_t take = (n + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
-    if ((size_t)(a->end - a->pos) < take || !a->first)
-        if (add_chunk(a, take) < 0)
-            return NULL;
-    void *p = a->pos;
-    a->pos += take;
-    a->used += n;
+    /* At least one step, so that no two allocations share an address; and steps are what counts,
+     * or many tiny ones would hold 16 times max. */
+    size_t take = MAX((n + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1), ARENA_ALIGN);
+    void *p;
+    if (take > ARENA_CHUNK) {
+        /* A chunk of its own; what is left of the current one stays in use. */
+        struct arena_chunk *c = add_chunk(a, take);
+        p = c ? c->data : NULL;
+    } else {
+        p = take_small(a, take);
+    }
+    if (p)
+        a->used += take;
     return p;
 }
 
 void *arena_dup(struct arena *a, const void *p, size_t n)
 {
-    char *copy = arena_alloc(a, n + 1);
+    char *copy = n < SIZE_MAX ? arena_alloc(a, n + 1) : NULL;
 
     if (!copy)
         return NULL;

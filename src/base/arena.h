@@ -13,10 +13,10 @@
 
 struct arena_chunk;
 struct arena {
-    struct arena_chunk *first; /* kept by arena_reset */
+    struct arena_chunk *first;
     uint8_t *pos;
     uint8_t *end;
-    size_t used; /* bytes asked for since the last reset */
+    size_t used; /* bytes asked for since the last reset, in steps of 16 */
     size_t max;
 };
 
@@ -26,7 +26,8 @@ void arena_deinit(struct arena *a);
 /* Frees everything allocated, keeps one small chunk for the next request. */
 void arena_reset(struct arena *a);
 
-/* n bytes, not zeroed; NULL when max is passed. n may be 0. */
+/* n bytes, not zeroed; NULL when max is passed or memory is gone. n may be 0: a pointer of its own,
+ * with nothing behind it. */
 void *arena_alloc(struct arena *a, size_t n);
 /* A copy of n bytes followed by a NUL; NULL when max is passed. */
 void *arena_dup(struct arena *a, const void *p, size_t n);

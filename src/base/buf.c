@@ -45,12 +45,15 @@ int buf_reserve(struct buf *b, size_t extra)
 
 int buf_append(struct buf *b, const void *p, size_t n)
 {
+    /* The bytes may lie in this very buf, which growing moves. */
+    uintptr_t offset = (uintptr_t)p - (uintptr_t)b->p;
+    bool inside = b->p && offset < b->cap;
     int r = buf_reserve(b, n);
 
     if (r < 0)
         return r;
     if (n)
-        memcpy(b->p + b->n, p, n);
+        memmove(b->p + b->n, inside ? b->p + offset : p, n);
     b->n += n;
     return 0;
 }
@@ -62,26 +65,36 @@ int buf_append_str(struct buf *b, const char *s)
 
 int buf_append_byte(struct buf *b, uint8_t c)
 {
-    return buf_append(b, &c, 1);
+    if (b->n == b->cap) {
+        int r = buf_reserve(b, 1);
+        if (r < 0)
+            return r;
+    }
+    b->p[b->n++] = c;
+    return 0;
 }
 
 int buf_printf(struct buf *b, const char *fmt, ...)
 {
     va_list ap;
 
+    char small[256]; /* most lines fit and are formatted once */
+    cleanup_free char *big = NULL;
+
     va_start(ap, fmt);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    int n = vsnprintf(small, sizeof small, fmt, ap);
     va_end(ap);
     if (n < 0)
         return -EINVAL;
-    int r = buf_reserve(b, (size_t)n + 1); /* vsnprintf also writes a NUL */
-    if (r < 0)
-        return r;
+    if ((size_t)n < sizeof small)
+        return buf_append(b, small, (size_t)n);
+    if ((size_t)n > b->max - b->n)
+        return -ENOBUFS;
+    /* Not in place: vsnprintf's NUL needs a byte that max may not have. */
     va_start(ap, fmt);
-    vsnprintf((char *)b->p + b->n, (size_t)n + 1, fmt, ap);
+    n = vasprintf(&big, fmt, ap);
     va_end(ap);
-    b->n += (size_t)n;
-    return 0;
+    return n < 0 ? -ENOBUFS : buf_append(b, big, (size_t)n);
 }
 
 void buf_consume(struct buf *b, size_t n)

@@ -35,6 +35,7 @@ void buf_shrink(struct buf *b, size_t keep);
 
 /* Makes room for extra more bytes after n. */
 int buf_reserve(struct buf *b, size_t extra);
+/* p may lie inside b. */
 int buf_append(struct buf *b, const void *p, size_t n);
 static inline int buf_append_slice(struct buf *b, struct slice s)
 {
@@ -42,6 +43,7 @@ static inline int buf_append_slice(struct buf *b, struct slice s)
 }
 int buf_append_str(struct buf *b, const char *s);
 int buf_append_byte(struct buf *b, uint8_t c);
+/* -EINVAL too, when the format itself fails. The arguments must not lie inside b. */
 int buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Drops the first n bytes (n <= b->n), moving the rest to the front. */
 void buf_consume(struct buf *b, size_t n);

@@ -51,6 +51,11 @@ static bool cpu_has_crc(void)
 }
 #endif
 
+uint32_t crc32c_portable(uint32_t crc, const void *p, size_t n)
+{
+    return ~by_table(~crc, p, n);
+}
+
 uint32_t crc32c(uint32_t crc, const void *p, size_t n)
 {
     return ~(cpu_has_crc() ? by_cpu(~crc, p, n) : by_table(~crc, p, n));

@@ -59,36 +59,40 @@ int err_exit(int code)
     return row ? row->exit : 1;
 }
 
+/* Built aside, because tail and the arguments may be e->msg itself. */
+PRINTF_LIKE(4, 0)
+static void compose(struct err *e, int code, const char *tail, const char *fmt, va_list ap)
+{
+    char msg[ERR_MSG_MAX];
+
+    vsnprintf(msg, sizeof msg, fmt, ap);
+    size_t n = strlen(msg);
+    if (tail)
+        snprintf(msg + n, sizeof msg - n, ": %s", tail);
+    memcpy(e->msg, msg, strlen(msg) + 1);
+    e->code = code;
+}
+
 int err_set(struct err *e, int code, const char *fmt, ...)
 {
     va_list ap;
 
     if (!e)
         return code;
-    e->code = code;
     va_start(ap, fmt);
-    vsnprintf(e->msg, sizeof e->msg, fmt, ap);
+    compose(e, code, code < 0 && !row_of(code) ? strerror(-code) : NULL, fmt, ap);
     va_end(ap);
-    if (code < 0 && !row_of(code)) {
-        size_t n = strlen(e->msg);
-        snprintf(e->msg + n, sizeof e->msg - n, ": %s", strerror(-code));
-    }
     return code;
 }
 
 int err_wrap(struct err *e, int code, const char *fmt, ...)
 {
-    char old[ERR_MSG_MAX];
     va_list ap;
 
     if (!e)
         return code;
-    memcpy(old, e->msg, sizeof old);
-    e->code = code;
     va_start(ap, fmt);
-    vsnprintf(e->msg, sizeof e->msg, fmt, ap);
+    compose(e, code, e->msg[0] ? e->msg : err_text(code), fmt, ap);
     va_end(ap);
-    size_t n = strlen(e->msg);
-    snprintf(e->msg + n, sizeof e->msg - n, ": %s", old[0] ? old : err_text(code));
     return code;
 }

@@ -61,7 +61,8 @@ int err_http(int code);
 int err_exit(int code);
 
 /* Both return code. e may be NULL. err_set appends ": TEXT" of a negated errno; err_wrap puts its
- * text and ": " before what stands there. Long messages are cut at ERR_MSG_MAX - 1 bytes. */
+ * text and ": " before what stands there. Long messages are cut at ERR_MSG_MAX - 1 bytes. An
+ * argument may be e->msg. */
 int err_set(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 int err_wrap(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

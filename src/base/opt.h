@@ -10,9 +10,9 @@
  *     };
  *
  * Flags parse as Go's flag package does and GNU users expect: --x v, --x=v, -x v, -x=v; booleans
- * --x, --x=false; "--" ends flags. Values are checked against type and bounds, and the error says
- * what was expected, found and allowed; an unknown flag gets the nearest known one ("did you
- * mean").
+ * --x, --x=false; a letter with its value attached: -wjson; "--" ends flags. Values are checked
+ * against type and bounds, and the error says what was expected, found and allowed; an unknown flag
+ * gets the nearest known one ("did you mean").
  *
  * Strings stored by opt are owned by the target struct's opt_free.
  */
@@ -31,7 +31,8 @@ enum opt_type {
     OPT_TYPE_DURATION, /* uint64_t nanoseconds: Go durations "1h2m3.5s", "100ms" */
     OPT_TYPE_MS,       /* uint64_t milliseconds: bare number */
     OPT_TYPE_ENUM,     /* int: index into the NULL-terminated choices */
-    OPT_TYPE_LIST,     /* char **: strings of repeated or comma-separated values, NULL-terminated */
+    OPT_TYPE_LIST,     /* char **: strings of repeated or comma-separated values, NULL-terminated;
+                          NULL when never set */
     OPT_TYPE_IGNORED,  /* accepted, checked for nothing, not stored: upstream flags with no effect
                           here; the caller is told through opt_given */
 };
@@ -42,11 +43,14 @@ struct opt {
     enum opt_type type;
     size_t offset;              /* of the field in the target struct */
     const char *def;            /* text as on the command line; NULL: zero value */
-    int64_t min, max;           /* numbers; both 0: the whole range of the type */
+    int64_t min, max;           /* numbers; durations in ns. Both 0: the whole range of the type;
+                                   max below min: no upper bound */
     const char *unit;           /* for help: "ms", "bytes" ... */
     const char *const *choices; /* OPT_TYPE_ENUM */
     const char *help;           /* one line */
-    const char *arg;            /* placeholder in help; NULL: from the type */
+    const char *arg;            /* placeholder in help; NULL: from the type. Of an ignored flag also
+                                   whether it takes a value: "" never, any other word always; NULL:
+                                   what follows is its value unless it begins with a dash */
     bool hidden;                /* parsed, not listed */
 };
 
@@ -72,7 +76,7 @@ struct opt {
         .type = OPT_TYPE_END                                                                       \
     }
 
-#define OPT_ROWS_MAX 256 /* rows in one table: given[] below */
+#define OPT_ROWS_MAX 256 /* rows in one table: source[] below; upstream's etcd has about 130 */
 
 /* Where a value came from. Later ones win, except that some programs refuse flag plus env. */
 enum opt_source { OPT_FROM_DEFAULT, OPT_FROM_FILE, OPT_FROM_ENV, OPT_FROM_FLAG };
@@ -92,22 +96,33 @@ void opt_free(struct opt_set *s);
 /* Consumes the flags in argv[1..argc): fills ret_args (room for argc pointers) with the words that
  * are no flags, in order, and their count. stop_at_word: end at the first such word and return the
  * rest unparsed (sub-commands). "--" ends flags and is itself dropped, unless stop_at_word left it
- * in the rest. "-h"/"--help" sets *ret_help. 0 or ERR_USAGE. */
+ * in the rest. "-h"/"--help" sets *ret_help, and what is wrong after it is no error. 0 or
+ * ERR_USAGE. */
 int opt_parse_args(struct opt_set *s, int argc, char **argv, bool stop_at_word, char **ret_args,
                    int *ret_nargs, bool *ret_help, struct err *e);
-/* Reads PREFIX + NAME (upper case, '-' as '_') for each row. A variable beside a given flag of the
- * same name is ERR_USAGE when conflict_is_error, otherwise the flag wins. */
+/* Reads PREFIX + NAME (upper case, '-' as '_') for each row; an empty variable counts as unset, as
+ * upstream has it. A variable beside a given flag of the same name is ERR_USAGE when
+ * conflict_is_error, otherwise the flag wins. */
 int opt_parse_env(struct opt_set *s, char **environ_, bool conflict_is_error, struct err *e);
-/* One `key: value` from a config file. 0, ERR_USAGE, or ERR_KEY_NOT_FOUND when no row has that
- * name. */
+/* The next variable after *pos (0 at first) that begins with the prefix and names no row, for a
+ * warning; NULL at the end. */
+const char *opt_env_unknown(const struct opt_set *s, char **environ_, size_t *pos);
+/* One `key: value` from a config file. A value from a later source stands and is not replaced; the
+ * text is checked all the same. Lists: the same source again appends,
+ * but for the environment. Durations from a file may be a bare number of nanoseconds, as upstream's
+ * are. 0, ERR_USAGE, or ERR_KEY_NOT_FOUND when no row has that name. */
 int opt_set_value(struct opt_set *s, const char *name, const char *value, enum opt_source from,
                   struct err *e);
+/* The row of that name, or NULL; its index in s->rows is that of s->source. */
+const struct opt *opt_find(const struct opt_set *s, const char *name);
+/* Both assert that the name is a row's. */
 bool opt_given(const struct opt_set *s, const char *name); /* not from a default */
 enum opt_source opt_source_of(const struct opt_set *s, const char *name);
 
 /* The option lines of --help, aligned, to out. */
 void opt_print_help(const struct opt *rows, FILE *out);
-/* The name in the NULL-terminated list nearest to word, or NULL when none is near. */
+/* The name in the NULL-terminated list nearest to word (fewest typos: a letter more, less, other,
+ * or two swapped), or NULL when none is near. */
 const char *opt_did_you_mean(const char *word, const char *const *names);
 /* "1h2m3.5s" to nanoseconds: 0 or -EINVAL. Negative durations are refused. */
 int opt_parse_duration(const char *s, uint64_t *ret_ns);

@@ -20,11 +20,17 @@ void rng_seed(struct rng *r, uint64_t seed)
 
 void rng_seed_os(struct rng *r)
 {
-    uint64_t seed;
+    ssize_t n;
 
-    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        abort(); /* the call cannot fail for 8 bytes on any kernel we run on */
-    rng_seed(r, seed);
+    /* All 256 bits, so that two processes never share a life. Waits for the kernel's pool early in
+     * boot, where a signal can interrupt it. */
+    do
+        n = getrandom(r->s, sizeof r->s, 0);
+    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)sizeof r->s)
+        abort(); /* cannot fail for 32 bytes on any kernel we run on */
+    if (!(r->s[0] | r->s[1] | r->s[2] | r->s[3]))
+        rng_seed(r, 1); /* the one state xoshiro never leaves */
 }
 
 static inline uint64_t rotl(uint64_t x, int k)
@@ -49,10 +55,9 @@ uint64_t rng_u64(struct rng *r)
 
 uint64_t rng_below(struct rng *r, uint64_t n)
 {
+    assert(n > 0);
     uint64_t limit = -n % n; /* numbers below it would favour small results */
     uint64_t x;
-
-    assert(n > 0);
     do
         x = rng_u64(r);
     while (x < limit);

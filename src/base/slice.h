@@ -4,6 +4,7 @@
 #ifndef BASE_SLICE_H
 #define BASE_SLICE_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,7 +53,9 @@ static inline bool slice_starts(struct slice s, struct slice prefix)
 /* s without its first n bytes; n must not exceed s.n. */
 static inline struct slice slice_skip(struct slice s, size_t n)
 {
-    return (struct slice){s.p + n, s.n - n};
+    assert(n <= s.n);
+    /* An empty slice may hold NULL, and NULL + 0 is not defined in C. */
+    return n ? (struct slice){s.p + n, s.n - n} : s;
 }
 
 #endif

@@ -50,11 +50,15 @@ int db_open(const struct db_conf *conf, struct db **ret, struct err *e);
 /* Drops what is not checkpointed. */
 void db_close(struct db *db);
 
-/* The current write transaction, begun when needed. Valid until the next db_checkpoint_begin. */
+/* The current write transaction, begun when needed. Valid until the next db_checkpoint_begin. NULL
+ * after a failed commit or sync: then nothing works any more but db_close. */
 MDB_txn *db_txn(struct db *db);
 MDB_dbi db_dbi(const struct db *db, enum db_table t);
+const char *db_table_name(enum db_table t);
 /* 0, ERR_KEY_NOT_FOUND, or failure. *ret lies in the database: valid until the next change. */
 int db_get(struct db *db, enum db_table t, struct slice key, struct slice *ret);
+/* The same through any transaction of db, such as a view; txn NULL: -EIO. */
+int db_get_in(struct db *db, MDB_txn *txn, enum db_table t, struct slice key, struct slice *ret);
 int db_put(struct db *db, enum db_table t, struct slice key, struct slice value);
 int db_append(struct db *db, enum db_table t, struct slice key,
               struct slice value);                            /* key above all others */
@@ -81,8 +85,8 @@ int db_reserve(struct db *db, uint64_t bytes);
 int db_view_begin(struct db *db, MDB_txn **ret);
 void db_view_end(struct db *db, MDB_txn *view);
 
-uint64_t db_size(const struct db *db);        /* bytes of the file */
-uint64_t db_size_in_use(const struct db *db); /* without free pages */
+uint64_t db_size(const struct db *db);  /* bytes of the file at the last commit */
+uint64_t db_size_in_use(struct db *db); /* without free pages; counted once a commit */
 /* Rewrites the file without free pages; needs a checkpoint first and no open view. Blocks. The db
  * stays valid. */
 int db_compact_file(struct db *db, struct err *e);

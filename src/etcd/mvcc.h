@@ -8,7 +8,8 @@
  *
  * A read of now looks into index, then history. A read of an older revision follows the links of
  * each key back (with jump links, so in about log(versions) steps). Compaction walks history
- * forward and drops each version that a newer one at or below the compacted revision replaced.
+ * forward and drops each version below the compacted revision that a newer one at or below it
+ * replaced.
  * Nothing grows in memory with keys.
  *
  * Semantics: one write request is one main revision; parts count as sub-revisions from 0. A fresh
@@ -88,7 +89,8 @@ struct mvcc_event {
     struct mvcc_kv kv; /* for a delete only key and mod_rev; key and value in the write's arena */
 };
 /* a: takes copies of keys, values, previous pairs and the events; lives until the caller is done
- * with the events. */
+ * with the events. Each put or delete that fails with ERR_LIMIT (arena full) has changed nothing;
+ * what came before it in the write stays, so the arena must hold a whole request. */
 void mvcc_write_begin(struct mvcc *m, struct arena *a);
 /* lease 0: none (detaches). The caller has checked that the lease exists. ret_prev may be NULL; its
  * create_rev is 0 when there was no key; copies in the arena. */
@@ -103,8 +105,8 @@ int64_t mvcc_write_end(struct mvcc *m, struct mvcc_event **ret_events, size_t *r
 
 /* --- history --- */
 /* The events of revisions [from, to] in order, for watchers that catch up. 0 when all were given, 1
- * when each returned 1 to stop, negative. Slices valid during the call. ERR_COMPACTED when from <=
- * compact revision. */
+ * when each returned 1 to stop, negative. Slices valid during the call. ERR_COMPACTED when from is
+ * below the compact revision; what that one itself wrote is kept until the next compaction. */
 int mvcc_events(struct mvcc *m, int64_t from, int64_t to,
                 int (*each)(void *ctx, const struct mvcc_event *ev), void *ctx);
 /* The pair that stood at ev's key just before ev's revision: 0, ERR_KEY_NOT_FOUND (created by it,

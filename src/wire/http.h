@@ -31,8 +31,19 @@ struct http_request {
 
 /* Case-insensitive; the first match, or an empty slice with p == NULL. */
 struct slice http_header_get(const struct http_request *r, const char *name);
-/* The percent-decoded value of a query parameter into out; 0, or -ENOENT, -EINVAL, -ENOBUFS. */
+/* Case-insensitive in ASCII, as header names and most tokens in header values are. */
+bool http_token_is(struct slice token, const char *lower);
+/* Whether a comma-separated header value holds the token, e.g. "close" in Connection. */
+bool http_list_has(struct slice value, const char *lower);
+/* 0 to 15, or -1. */
+int http_hex_digit(uint8_t c);
 struct buf;
+/* Appends in with its %XX decoded, and '+' as a blank if plus (in queries, not in paths). What
+ * comes out may hold any byte, NUL too. 0, or -EINVAL (a '%' without two hex digits), -ENOBUFS;
+ * then out is unchanged. */
+int http_percent_decode(struct slice in, bool plus, struct buf *out);
+/* Appends the percent-decoded value of the first query parameter of that name to out (names are
+ * compared decoded); a parameter without '=' is empty. 0, or -ENOENT, -EINVAL, -ENOBUFS. */
 int http_query_get(struct slice query, const char *name, struct buf *out);
 /* "OK", "Not Found" ... for a status; "Unknown" otherwise. */
 const char *http_status_text(int status);
@@ -50,7 +61,9 @@ struct http_exchange {
 };
 
 /* Answers the exchange; Content-Length and Date-free minimal headers are added. Body is copied.
- * HEAD gets the headers only. The exchange must not be used afterwards. */
+ * HEAD gets the headers only. The exchange must not be used afterwards. Headers given to ops->reply
+ * must not name Content-Length, Transfer-Encoding or Connection; control bytes in values are sent
+ * as blanks. */
 static inline void http_reply(struct http_exchange *x, int status, const char *content_type,
                               struct slice body)
 {
