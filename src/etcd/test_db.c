@@ -1,5 +1,7 @@
 #include "etcd/store_fixture.h"
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 
 #include "base/rng.h"
@@ -438,6 +440,42 @@ static void reserved_room_is_taken_from_the_disk(void **state)
     assert_int_equal(db_reserve(s->db, FIXTURE_MAP_BYTES), ERR_NO_SPACE);
 }
 
+/* Writes as a server does: room first, then the change, then now and then a checkpoint. Until the
+ * disk is full no commit may fail, and what is stored stays whole. */
+static void a_full_disk_refuses_before_the_change(void **state)
+{
+    struct store s = {.dir = "/tmp/store-XXXXXX"};
+    static uint8_t value[4000];
+    int r = 0;
+
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        skip();
+    assert_non_null(mkdtemp(s.dir));
+    assert_int_equal(mount("none", s.dir, "tmpfs", 0, "size=24m,mode=700"), 0);
+    snprintf(s.path, sizeof s.path, "%s/db", s.dir);
+    arena_init(&s.arena, 1u << 30);
+    store_open(&s);
+    int n = 0;
+    for (; n < 20000 && (r = db_reserve(s.db, sizeof value + 300)) == 0; n++) {
+        char key[32];
+        int len = snprintf(key, sizeof key, "%d", n % 700);
+        store_put(&s, slice_of(key, (size_t)len), slice_of(value, n % sizeof value), 0);
+        arena_reset(&s.arena);
+        if (n % 100 == 99)
+            store_checkpoint(&s);
+    }
+    assert_int_equal(r, ERR_NO_SPACE);
+    assert_in_range(n, 2000, 10000);
+    store_checkpoint(&s);
+    store_compact_all(&s, mvcc_revision(s.m)); /* the way out of it */
+    store_reopen(&s);
+    assert_int_equal(store_check(&s), 0);
+    assert_int_equal(db_reserve(s.db, sizeof value), 0);
+    store_free(&s);
+    umount(s.dir);
+    rmdir(s.dir);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -456,6 +494,7 @@ int main(void)
         T(size_in_use_falls_with_deletes_and_the_file_with_compacting),
         T(compacting_the_file_is_safe_at_each_step),
         T(reserved_room_is_taken_from_the_disk),
+        cmocka_unit_test(a_full_disk_refuses_before_the_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
