@@ -458,6 +458,12 @@ static void run_single(struct grpc_call *call)
         call_abort(call, GRPC_INTERNAL, "grpc: request ended without a message");
         return;
     }
+    if (http2_queued(call->conn->h2) > LIMIT_CONN_QUEUE && !call->parked) {
+        call->parked = true;
+        list_del(&call->node);
+        list_add_tail(&call->conn->parked, &call->node);
+        return;
+    }
     if (!call->m->server_streaming) {
         call->counted = true;
         call->conn->conf->methods->unary_open++;
@@ -478,6 +484,15 @@ void call_half_close(struct grpc_call *call)
     } else {
         grpc_call_finish(call, GRPC_OK, NULL);
     }
+    leave(call);
+}
+
+void call_unpark(struct grpc_call *call)
+{
+    list_del(&call->node);
+    list_add_tail(&call->conn->calls, &call->node);
+    call->busy = true;
+    run_single(call);
     leave(call);
 }
 

@@ -121,6 +121,7 @@ struct grpc_conn *grpc_conn_new(const struct grpc_conn_conf *conf, uint64_t now_
     c->conf = conf;
     c->deadline_ns = UINT64_MAX;
     list_init(&c->calls);
+    list_init(&c->parked);
     list_init(&c->exchanges);
     c->h2 = http2_new(&h2, now_ns);
     return c;
@@ -131,7 +132,8 @@ void grpc_conn_free(struct grpc_conn *c)
     if (!c)
         return;
     http2_free(c->h2);
-    assert(list_empty(&c->calls) && list_empty(&c->exchanges) && c->request_bytes == 0);
+    assert(c->open == 0 && c->request_bytes == 0);
+    assert(list_empty(&c->calls) && list_empty(&c->parked) && list_empty(&c->exchanges));
     free(c);
 }
 
@@ -139,6 +141,17 @@ int grpc_conn_feed(struct grpc_conn *c, struct slice in, uint64_t now_ns)
 {
     c->now_ns = now_ns;
     return http2_feed(c->h2, in, now_ns);
+}
+
+bool grpc_conn_resume(struct grpc_conn *c)
+{
+    bool ran = false;
+
+    while (!list_empty(&c->parked) && http2_queued(c->h2) <= LIMIT_CONN_QUEUE / 2) {
+        call_unpark(list_first(&c->parked, struct grpc_call, node));
+        ran = true;
+    }
+    return ran;
 }
 
 struct http2 *grpc_conn_http2(struct grpc_conn *c)
@@ -153,17 +166,16 @@ uint64_t grpc_conn_wake_ns(const struct grpc_conn *c)
 
 /* deadline_ns is only a lower bound: calls that end in time do not move it, so a look at all calls
  * is due once per timeout and not once per call. */
-static void pass_deadlines(struct grpc_conn *c)
+static void pass_deadlines_of(struct grpc_conn *c, struct list *calls)
 {
     struct list seen = LIST_INIT(seen);
 
-    c->deadline_ns = UINT64_MAX;
     /* One by one from a list of its own: on_cancel may end any other call. */
-    list_splice_tail(&seen, &c->calls);
+    list_splice_tail(&seen, calls);
     while (!list_empty(&seen)) {
         struct grpc_call *call = list_first(&seen, struct grpc_call, node);
         list_del(&call->node);
-        list_add_tail(&c->calls, &call->node);
+        list_add_tail(calls, &call->node);
         if (call->deadline_ns <= c->now_ns)
             call_abort(call, GRPC_DEADLINE_EXCEEDED, err_text(ERR_DEADLINE));
         else
@@ -174,13 +186,17 @@ static void pass_deadlines(struct grpc_conn *c)
 void grpc_conn_tick(struct grpc_conn *c, uint64_t now_ns)
 {
     c->now_ns = now_ns;
-    if (now_ns >= c->deadline_ns)
-        pass_deadlines(c);
+    if (now_ns >= c->deadline_ns) {
+        c->deadline_ns = UINT64_MAX;
+        pass_deadlines_of(c, &c->calls);
+        pass_deadlines_of(c, &c->parked);
+    }
     http2_tick(c->h2, now_ns);
 }
 
 void grpc_conn_stop(struct grpc_conn *c)
 {
+    list_splice_tail(&c->calls, &c->parked);
     while (!list_empty(&c->calls))
         call_abort(list_first(&c->calls, struct grpc_call, node), err_grpc(ERR_STOPPED),
                    err_text(ERR_STOPPED));

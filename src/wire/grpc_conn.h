@@ -30,6 +30,10 @@ struct grpc_conn *grpc_conn_new(const struct grpc_conn_conf *conf, uint64_t now_
 /* Cancels open calls, aborts open exchanges. */
 void grpc_conn_free(struct grpc_conn *c);
 struct http2 *grpc_conn_http2(struct grpc_conn *c);
+/* Single-message calls wait unrun while more than LIMIT_CONN_QUEUE bytes of answers do (a peer that
+ * takes no answers gets no more work done, and frames of flow control are still read). Runs those
+ * for which there is room again; true when it ran any. */
+bool grpc_conn_resume(struct grpc_conn *c);
 /* As http2_feed. */
 int grpc_conn_feed(struct grpc_conn *c, struct slice in, uint64_t now_ns);
 /* Call grpc_conn_tick at or after wake_ns, then flush: deadlines of calls, and keepalive.

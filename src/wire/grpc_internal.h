@@ -33,6 +33,7 @@ struct grpc_conn {
     const struct grpc_conn_conf *conf;
     struct http2 *h2;
     struct list calls;
+    struct list parked; /* calls whose request is complete, see grpc_conn_resume */
     struct list exchanges;
     size_t open;          /* in both lists */
     size_t request_bytes; /* held for them, see LIMIT_CONN_REQUESTS */
@@ -45,7 +46,7 @@ enum stream_kind { STREAM_CALL, STREAM_EXCHANGE };
 
 struct grpc_call {
     enum stream_kind kind;
-    struct list node; /* in grpc_conn.calls, or idle_calls */
+    struct list node; /* in grpc_conn.calls or .parked, or idle_calls */
     struct grpc_conn *conn;
     struct http2_stream *stream; /* NULL once the transport has let go */
     struct method_entry *entry;
@@ -60,7 +61,8 @@ struct grpc_call {
     uint64_t deadline_ns;
     bool got_message; /* raw is set */
     bool started;     /* the method has been called */
-    bool answered;    /* headers were sent */
+    bool parked;
+    bool answered; /* headers were sent */
     bool finished;
     bool counted; /* in unary_open */
     bool busy;    /* inside a callback: free later */
@@ -89,6 +91,7 @@ void call_begin(struct grpc_conn *c, struct http2_stream *s, const struct reques
                 const struct http_header *h, size_t n);
 void call_data(struct grpc_call *call, struct slice data);
 void call_half_close(struct grpc_call *call);
+void call_unpark(struct grpc_call *call);
 void call_writable(struct grpc_call *call);
 /* The stream is gone. */
 void call_lost(struct grpc_call *call);

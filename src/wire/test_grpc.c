@@ -537,6 +537,40 @@ static void large_answers_pass_and_writable_is_told(void **state)
     assert_int_equal(o.status, GRPC_OK);
 }
 
+/* Reads requests but no answers: 20 MiB wait, the next call has to as well. */
+static void calls_wait_while_the_peer_takes_no_answers(void **state)
+{
+    struct rig *r = *state;
+    struct outcome o, o2, o3;
+    const size_t size = 20u << 20;
+    cleanup_free uint8_t *big = xcalloc(1, size);
+    struct grpc_client_call *c = open_call(r, "/t.S/Watch", &o);
+
+    send_name(c, "x");
+    grpc_client_half_close(c);
+    run(r);
+    grpc_call_send_parts(r->app.waiting, &(struct slice){big, size}, 1);
+    struct grpc_client_call *c2 = open_call(r, "/t.S/Unary", &o2);
+    send_name(c2, "x");
+    grpc_client_half_close(c2);
+    struct grpc_client_call *c3 = open_call(r, "/t.S/Unary", &o3);
+    send_name(c3, "x");
+    grpc_client_half_close(c3);
+    carry(r, true);
+    assert_int_equal(r->app.started, 1);
+    assert_false(grpc_conn_resume(r->server));
+    grpc_client_cancel(c3);
+    run(r);
+    assert_true(grpc_conn_resume(r->server));
+    assert_int_equal(r->app.started, 2);
+    run(r);
+    assert_int_equal(o2.status, GRPC_OK);
+    assert_int_equal(o.bytes, size);
+    grpc_client_cancel(c);
+    run(r);
+    assert_int_equal(grpc_conn_open(r->server), 0);
+}
+
 static void stop_ends_open_calls(void **state)
 {
     struct rig *r = *state;
@@ -780,6 +814,7 @@ int main(void)
         T(servers_deadline_cancels_and_answers),
         T(clients_deadline_ends_the_call),
         T(large_answers_pass_and_writable_is_told),
+        T(calls_wait_while_the_peer_takes_no_answers),
         T(stop_ends_open_calls),
         T(lost_connection_ends_calls_on_both_sides),
         T(unfinished_requests_are_bounded_per_connection),
