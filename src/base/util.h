@@ -13,7 +13,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h> /* has MIN and MAX of its own: included here so that ours are the last word */
 #include <unistd.h>
+
+#undef MIN
+#undef MAX
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b)                                                                                  \

@@ -76,8 +76,9 @@ int db_checkpoint(struct db *db, struct err *e);
 uint64_t
 db_changes(const struct db *db); /* puts and deletes since the last commit: when to checkpoint */
 
-/* Reserves room in the file for about bytes more; 0 or ERR_NO_SPACE. Cheap when there is room
- * already. */
+/* Reserves room in the file for about bytes more, on top of what has changed since the last commit;
+ * 0 or ERR_NO_SPACE. Cheap when there is room already. To be called before each change that adds:
+ * some room is kept for deletes and compaction, which need not ask. */
 int db_reserve(struct db *db, uint64_t bytes);
 
 /* A frozen view of the last commit, for hashing and copies while writes go on. Others' thread may

@@ -11,8 +11,8 @@
 
 #include "base/err.h"
 
-#define DB_MARK_SLOT_STEP 4096u /* largest sector in use: a write of one slot never touches both   \
-                                 */
+/* The largest sector in use: a write of one record never touches both. */
+#define DB_MARK_SLOT_STEP 4096u
 
 struct db_root {
     uint64_t txnid;

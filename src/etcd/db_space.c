@@ -3,7 +3,10 @@
 #include <fcntl.h>
 #include <sys/statvfs.h>
 
-#define RESERVE_STEP          (4u * 1024 * 1024) /* room asked for at a time */
+#define RESERVE_STEP (2u * 1024 * 1024) /* room asked for at a time */
+#define RESERVE_SPARE                                                                              \
+    (2u * 1024 * 1024) /* kept beyond what is promised: deletes and compaction go on with it when  \
+                          puts are refused */
 #define BYTES_PER_CHANGE      256 /* what a change to come is assumed to weigh at least */
 #define PAGES_COPIED_A_CHANGE 6   /* leaves and their parents in index and history, both ways */
 
@@ -58,7 +61,7 @@ static uint64_t room_needed(const struct db *db, uint64_t bytes)
     uint64_t changes = db->changes + bytes / BYTES_PER_CHANGE + 1;
     uint64_t copied = MIN(changes * PAGES_COPIED_A_CHANGE, db->last.last_page + 1);
 
-    return copied * db->last.page_bytes + 2 * (db->change_bytes + bytes) + 16 * db->last.page_bytes;
+    return copied * db->last.page_bytes + 2 * (db->change_bytes + bytes) + RESERVE_SPARE;
 }
 
 static int has_free(const struct db *db, uint64_t bytes)

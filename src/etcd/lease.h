@@ -12,6 +12,7 @@
 #include "base/err.h"
 
 #define LEASE_TTL_MAX_S 9000000000LL /* upstream's bound */
+#define LEASE_RETRY_NS  500000000ULL /* until a failed revocation is handed out again */
 
 struct lease_set;
 
@@ -35,13 +36,13 @@ size_t lease_count(const struct lease_set *s);
 void lease_list(const struct lease_set *s, int64_t *out);
 /* When the next one expires; UINT64_MAX: none. */
 uint64_t lease_next_deadline_ns(const struct lease_set *s);
-/* Up to max expired ids, handed out once each; the caller proposes their revocation, and
- * lease_remove takes them out when that applies. lease_retry gives back one whose proposal failed.
- */
+/* Up to max expired ids, earliest first, handed out once each; the caller proposes their
+ * revocation, and lease_remove takes them out when that applies. lease_retry gives back one whose
+ * proposal failed: it stays expired (no renewal) and is handed out again after LEASE_RETRY_NS. */
 size_t lease_expired(struct lease_set *s, uint64_t now_ns, int64_t *out, size_t max);
 void lease_retry(struct lease_set *s, int64_t id, uint64_t now_ns);
 /* Leases whose stored remaining time is off by more than drift_s from the real one, at most max: to
- * be checkpointed. */
+ * be checkpointed, rounded up to whole seconds. Looks at every lease. */
 struct lease_remaining {
     int64_t id;
     int64_t remaining_s;

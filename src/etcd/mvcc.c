@@ -14,14 +14,10 @@
 static void encode_state(const struct mvcc_state *s, uint8_t out[STATE_BYTES])
 {
     const uint64_t fields[STATE_FIELDS] = {
-        (uint64_t)s->rev,
-        (uint64_t)s->compact_rev,
-        (uint64_t)s->compact_done,
-        (uint64_t)s->compact_at.main,
-        s->compact_at.sub,
-        s->applied_index,
-        s->applied_term,
-        s->keys,
+        (uint64_t)s->rev,          (uint64_t)s->compact_rev,
+        (uint64_t)s->compact_done, (uint64_t)s->compact_at.main,
+        s->compact_at.sub,         s->applied_index,
+        s->applied_term,           s->keys,
     };
     uint8_t *p = out + 8;
 

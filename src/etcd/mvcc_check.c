@@ -108,7 +108,7 @@ static int check_entry(struct check *c, struct slice key, const struct index_ent
 
 static int check_index(struct check *c)
 {
-    cleanup_index_iter struct index_iter it;
+    cleanup_index_iter struct index_iter it = {0};
     struct index_entry entry;
     struct slice key;
     int rc = index_iter_init(&it, &c->r, SLICE_EMPTY, SLICE_LIT("\0"));
@@ -158,7 +158,7 @@ static int check_record(struct check *c, const struct history_record *rec)
 
 static int check_history(struct check *c)
 {
-    cleanup_history_iter struct history_iter it;
+    cleanup_history_iter struct history_iter it = {0};
     struct history_record rec;
     struct table_sum found = {0};
     int rc = history_iter_init(&it, &c->r);

@@ -85,7 +85,7 @@ static bool leaves_work(const struct mvcc *m, const struct history_record *rec)
 int mvcc_compact_step(struct mvcc *m, size_t max_records)
 {
     struct table_reader r = mvcc_reader(m);
-    cleanup_history_iter struct history_iter it;
+    cleanup_history_iter struct history_iter it = {0};
     struct history_record rec;
 
     assert(!m->writing);

@@ -17,7 +17,7 @@ int mvcc_events(struct mvcc *m, int64_t from, int64_t to,
                 int (*each)(void *ctx, const struct mvcc_event *ev), void *ctx)
 {
     struct table_reader r = mvcc_reader(m);
-    cleanup_history_iter struct history_iter it;
+    cleanup_history_iter struct history_iter it = {0};
     struct history_record rec;
     struct mvcc_event ev;
 

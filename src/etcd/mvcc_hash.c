@@ -55,7 +55,7 @@ static uint32_t hash_record(uint32_t crc, const struct history_record *rec)
 /* Is any key live at rev? Upstream skips nothing when there is none. */
 static int any_live(const struct table_reader *r, int64_t rev)
 {
-    cleanup_index_iter struct index_iter it;
+    cleanup_index_iter struct index_iter it = {0};
     struct index_entry entry;
     struct slice key;
     struct mvcc_kv kv;
@@ -92,7 +92,7 @@ static int stands_at(const struct table_reader *r, const struct history_record *
 /* What compaction will drop is left out whether it is gone yet or not, so that members agree. */
 static int hash_upto(const struct table_reader *r, int64_t rev, uint32_t *io_crc)
 {
-    cleanup_history_iter struct history_iter it;
+    cleanup_history_iter struct history_iter it = {0};
     struct history_record rec;
     int rc = history_iter_init(&it, r);
     int live = rc < 0 || r->compact_rev <= 0 ? 1 : any_live(r, rev);

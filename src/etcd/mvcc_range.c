@@ -160,7 +160,7 @@ static int walk(struct collect *c)
             return rc == ERR_KEY_NOT_FOUND ? 0 : rc;
         return collect_key(c, c->q->key, &entry);
     }
-    cleanup_index_iter struct index_iter it;
+    cleanup_index_iter struct index_iter it = {0};
     rc = index_iter_init(&it, &c->r, c->q->key, c->q->end);
     while (rc >= 0 && (rc = index_iter_next(&it, &key, &entry)) > 0)
         rc = collect_key(c, key, &entry);

@@ -163,7 +163,7 @@ static int find_victims(struct mvcc *m, const struct table_reader *r, struct sli
             return rc == ERR_KEY_NOT_FOUND ? 0 : rc;
         return add_victim(m, ret, key, &entry);
     }
-    cleanup_index_iter struct index_iter it;
+    cleanup_index_iter struct index_iter it = {0};
     rc = index_iter_init(&it, r, key, end);
     while (rc >= 0 && (rc = index_iter_next(&it, &key, &entry)) > 0)
         rc = add_victim(m, ret, key, &entry);

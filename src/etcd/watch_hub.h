@@ -43,6 +43,9 @@ void watch_hub_publish(struct watch_hub *h, const struct mvcc_event *ev, size_t 
  * feed at once: call again after other work (the loop keeps turning); else call when a stream
  * drains, or by timer each 100 ms. */
 bool watch_hub_step(struct watch_hub *h, uint64_t now_ns);
+/* Whether step has something to feed at once (a watcher was made with a start in the past, a stream
+ * drained): for the loop to ask once a turn. */
+bool watch_hub_busy(const struct watch_hub *h);
 /* Revisions below were compacted: watchers that still need them are canceled with compact_revision.
  */
 void watch_hub_compacted(struct watch_hub *h, int64_t compact_rev);
@@ -50,17 +53,21 @@ void watch_hub_compacted(struct watch_hub *h, int64_t compact_rev);
 /* The Watch service's method table (path NULL ends it). Its app is struct server. */
 extern const struct grpc_method watch_methods[];
 
-/* A watcher inside the server (lock, election): on_event for each event from now on. */
+/* A watcher inside the server (lock, election): on_event for each event from now on, in order, once
+ * the streams got theirs. It may read the store and add and remove local watchers, itself too; one
+ * added meanwhile gets nothing of the write being published. */
 struct watch_local {
     struct watch_key key;
-    void (*on_event)(struct watch_local *w,
-                     const struct mvcc_event *ev); /* must not add or remove watchers */
+    void (*on_event)(struct watch_local *w, const struct mvcc_event *ev);
 };
 void watch_hub_add_local(struct watch_hub *h, struct watch_local *w);
 void watch_hub_remove_local(struct watch_hub *h, struct watch_local *w);
 
 struct watch_hub_stats {
-    uint64_t watchers, streams, slow_watchers, pending_events, events;
+    uint64_t watchers, streams;
+    uint64_t slow_watchers;  /* behind */
+    uint64_t pending_events; /* held by the hub: none, they wait in history or a stream's queue */
+    uint64_t events;         /* delivered, counted per watcher */
 };
 void watch_hub_stats(const struct watch_hub *h, struct watch_hub_stats *ret);
 

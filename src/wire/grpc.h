@@ -33,7 +33,8 @@ struct grpc_method {
     /* The client sends no more (client_streaming only). NULL: finish with status 0. */
     void (*on_half_close)(struct grpc_call *c);
     /* The call is going away unfinished: reset, connection lost, deadline passed, server stopping.
-     * NULL where the method keeps nothing. The answer, if any, is sent by grpc itself. */
+     * NULL where the method keeps nothing. The answer, if any, is sent by grpc itself. Not called
+     * when the method has not been called before. */
     void (*on_cancel)(struct grpc_call *c);
     /* grpc_call_queued fell below GRPC_LOW_WATER after having been above it. May be NULL. */
     void (*on_writable)(struct grpc_call *c);
@@ -61,7 +62,7 @@ struct slice grpc_call_metadata(const struct grpc_call *c, const char *name);
 size_t grpc_call_queued(const struct grpc_call *c);
 
 /* Answers. Each copies what it is given. Messages past LIMIT_RESPONSE_BYTES fail the call with
- * RESOURCE_EXHAUSTED and return ERR_LIMIT. */
+ * RESOURCE_EXHAUSTED and return ERR_LIMIT: the call is over as after finish, without on_cancel. */
 int grpc_call_send(struct grpc_call *c, const ProtobufCMessage *msg);
 /* One message whose encoding is the parts in order: for encodings shared by many calls. */
 int grpc_call_send_parts(struct grpc_call *c, const struct slice *parts, size_t nparts);
@@ -81,7 +82,10 @@ struct grpc_method_stats {
 /* Calls cb once a method. */
 void grpc_methods_stats(const struct grpc_methods *m,
                         void (*cb)(void *ctx, const struct grpc_method_stats *s), void *ctx);
+/* Bytes of messages, without framing and headers. */
 uint64_t grpc_methods_bytes_received(const struct grpc_methods *m);
 uint64_t grpc_methods_bytes_sent(const struct grpc_methods *m);
+/* Unary calls whose method was called and has not yet answered. */
+size_t grpc_methods_unary_open(const struct grpc_methods *m);
 
 #endif

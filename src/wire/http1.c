@@ -118,7 +118,7 @@ static int render(const struct exchange *x, struct buf *out, int status,
 
     for (size_t i = 0; i < n; i++)
         need += headers[i].name.n + headers[i].value.n + 4;
-    if (body.n > LIMIT_RESPONSE_BYTES || buf_reserve(out, need) < 0)
+    if (buf_reserve(out, need) < 0)
         return -ENOBUFS;
     /* With the room reserved the appends below cannot fail. */
     buf_printf(out, "HTTP/1.1 %d %s\r\n", status, http_status_text(status));
@@ -181,6 +181,11 @@ static void reply(struct http_exchange *base, int status, const struct http_head
 
     assert(!x->answered && status >= 200 && status <= 999);
     x->answered = true;
+    if (body.n > LIMIT_RESPONSE_BYTES) {
+        status = 500;
+        n = 0;
+        body = SLICE_LIT("answer too large\n");
+    }
     bool next = h->queue.next == &x->link;
     struct buf *to = next ? &h->out : &x->answer;
     if (!h->lost && render(x, to, status, headers, n, body) < 0)

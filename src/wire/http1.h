@@ -9,7 +9,7 @@
  * before the colon, control bytes, missing or double Host in 1.1, CONNECT, anything past
  * wire/limits.h. The refusal's body says what was wrong; http1_parse.h has the fine print.
  *
- * No function may be called from within the handler or an on_abort, but for http_reply there.
+ * Within the handler only http_reply may be called, within an on_abort nothing of this.
  */
 #ifndef WIRE_HTTP1_H
 #define WIRE_HTTP1_H

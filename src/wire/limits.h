@@ -13,7 +13,8 @@
 #define LIMIT_ARENA_BYTES                                                                          \
     (64u * 1024 * 1024) /* decoded form of one request: many tiny fields grow about 20-fold */
 
-#define LIMIT_HEADER_BYTES (16u * 1024)  /* all header fields of one request; tokens fit 40 times  \
+#define LIMIT_HEADER_BYTES                                                                         \
+    (16u * 1024)                         /* all header fields of one request; tokens fit 40 times  \
                                           */
 #define LIMIT_HEADER_COUNT   64          /* real clients send about ten */
 #define LIMIT_REQUEST_LINE   (8u * 1024) /* method, target, version */
@@ -26,6 +27,9 @@
 #define LIMIT_CONN_QUEUE                                                                           \
     (16u * 1024 * 1024) /* the same for all streams of a connection;                               \
                            beyond it we stop reading from that peer */
+#define LIMIT_CONN_REQUESTS                                                                        \
+    (64u * 1024 * 1024) /* request bytes one connection may have in our memory, whole              \
+                           or in part: 1000 streams of 64 KiB */
 #define LIMIT_RESETS_PER_S                                                                         \
     200                            /* streams a peer may reset per second before the connection is \
                                       closed (rapid reset, CVE-2023-44487); burst: 5 seconds' worth */

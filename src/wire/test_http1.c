@@ -645,6 +645,22 @@ static void answers_without_a_body_have_no_length_and_no_smuggled_header(void **
     }
 }
 
+static void reply_too_much(void *ctx, struct http_exchange *x)
+{
+    http_reply(x, 200, "a/b", slice_of("", (size_t)LIMIT_RESPONSE_BYTES + 1));
+}
+
+static void an_answer_past_the_bound_becomes_an_error(void **state)
+{
+    struct http1 *h = http1_new(reply_too_much, NULL, BODY_MAX);
+
+    assert_int_equal(http1_feed(h, SLICE_LIT(GET("/"))), 0);
+    assert_string_equal(buf_cstr(http1_output(h)), "HTTP/1.1 500 Internal Server Error\r\n"
+                                                   "Content-Length: 17\r\n\r\n"
+                                                   "answer too large\n");
+    http1_free(h);
+}
+
 #define EXPECT "PUT /e HTTP/1.1\r\n" HOST "Expect: 100-Continue\r\nContent-Length: 2\r\n\r\n"
 
 static void continue_is_sent_when_the_head_is_complete(void **state)
@@ -714,6 +730,7 @@ int main(void)
         cmocka_unit_test(head_gets_the_length_without_the_body),
         cmocka_unit_test(connection_header_tells_what_happens_next),
         cmocka_unit_test(answers_without_a_body_have_no_length_and_no_smuggled_header),
+        cmocka_unit_test(an_answer_past_the_bound_becomes_an_error),
         cmocka_unit_test(continue_is_sent_when_the_head_is_complete),
         cmocka_unit_test(continue_keeps_its_place_behind_late_answers),
         cmocka_unit_test(phase_tells_idle_from_receiving),
