@@ -70,6 +70,8 @@ int client_new(const struct client_conf *conf, struct client **ret, struct err *
     struct client *c = xcalloc(1, sizeof *c);
 
     c->conf = *conf;
+    if (c->conf.dial_timeout_ns == 0)
+        c->conf.dial_timeout_ns = CLIENT_DIAL_TIMEOUT_NS;
     c->fd = -1;
     list_init(&c->streams);
     list_init(&c->ready);

@@ -15,11 +15,13 @@
 #include "base/err.h"
 #include "base/slice.h"
 
+#define CLIENT_DIAL_TIMEOUT_NS 5000000000ULL /* upstream's tools give 2 to 5 s */
+
 struct client;
 struct client_conf {
     const char *const
         *endpoints; /* NULL-terminated: "host:port", "http://host:port", "https://host:port" */
-    uint64_t dial_timeout_ns;
+    uint64_t dial_timeout_ns;                         /* 0: CLIENT_DIAL_TIMEOUT_NS */
     uint64_t command_timeout_ns;                      /* of unary calls; 0: none */
     uint64_t keepalive_time_ns, keepalive_timeout_ns; /* HTTP/2 pings while streams wait; 0: none */
     const char *cacert, *cert, *key; /* NULL: none; any of them, or https://, means TLS */

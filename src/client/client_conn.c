@@ -12,6 +12,8 @@
 #define RETRY_WAIT_NS (100 * NS_PER_MS) /* between two rounds through the endpoints */
 #define DEFAULT_PORT  "2379"
 
+static int feed_plain(struct client *c);
+
 uint64_t client_now_ns(void)
 {
     return clock_mono_ns(&clock_system);
@@ -169,6 +171,28 @@ static int handshake(struct client *c, const struct endpoint *ep, uint64_t deadl
     return 0;
 }
 
+/* Waits for the server's first frame: before it comes there is no telling what is at the other end,
+ * and a request would be lost on it. */
+static int greet(struct client *c, const struct endpoint *ep, uint64_t deadline_ns, struct err *e)
+{
+    struct err why = {0};
+
+    c->heard = false;
+    start_grpc(c, ep);
+    if (feed_plain(c) < 0)
+        return err_set(e, ERR_UNAVAILABLE, "%s does not speak HTTP/2", ep->authority);
+    while (!c->heard) {
+        int r = client_conn_turn(c, deadline_ns, -1, &why);
+        if (r == ERR_DEADLINE)
+            return err_set(e, ERR_UNAVAILABLE, "%s accepts connections but does not answer",
+                           ep->authority);
+        if (r < 0)
+            return err_set(e, ERR_UNAVAILABLE, "%s%s", why.msg,
+                           ep->tls ? "" : " (if it serves TLS, say https:// or give --cacert)");
+    }
+    return 0;
+}
+
 static int try_endpoint(struct client *c, uint64_t deadline_ns, struct err *e)
 {
     const struct endpoint *ep = &c->endpoints[c->at];
@@ -177,12 +201,11 @@ static int try_endpoint(struct client *c, uint64_t deadline_ns, struct err *e)
     if (r < 0)
         return r;
     r = handshake(c, ep, deadline_ns, e);
-    if (r < 0) {
+    if (r == 0)
+        r = greet(c, ep, deadline_ns, e);
+    if (r < 0)
         client_conn_close(c, NULL);
-        return r;
-    }
-    start_grpc(c, ep);
-    return 0;
+    return r;
 }
 
 int client_conn_open(struct client *c, uint64_t deadline_ns, struct err *e)
@@ -252,18 +275,24 @@ static int send_all(struct client *c)
     return 0;
 }
 
+/* Hands on what TLS has decrypted; the first of it may come with the end of the handshake. */
+static int feed_plain(struct client *c)
+{
+    if (!c->grpc || c->plain.n == 0)
+        return 0;
+    int r = grpc_client_feed(c->grpc, buf_slice(&c->plain), client_now_ns());
+    buf_clear(&c->plain);
+    c->heard = true;
+    return r;
+}
+
 static int deliver(struct client *c, struct slice in, struct err *e)
 {
     if (c->tls) {
         int r = tls_conn_feed(c->tls, in, &c->plain, e);
-        if (r < 0)
-            return r;
-        in = buf_slice(&c->plain);
-        r = c->grpc && in.n > 0 ? grpc_client_feed(c->grpc, in, client_now_ns()) : 0;
-        if (c->grpc)
-            buf_clear(&c->plain);
-        return r;
+        return r < 0 ? r : feed_plain(c);
     }
+    c->heard = true;
     return grpc_client_feed(c->grpc, in, client_now_ns());
 }
 

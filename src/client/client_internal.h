@@ -24,7 +24,8 @@ struct client {
     size_t nendpoints;
     size_t at; /* the endpoint in use, or next to be tried */
 
-    int fd; /* -1: not connected */
+    int fd;     /* -1: not connected */
+    bool heard; /* the peer has sent something on this connection */
     struct grpc_client *grpc;
     struct tls_context *tls_context;
     struct tls_conn *tls;
