@@ -286,8 +286,9 @@ static void remote_receive(struct rig *r, struct remote *m)
 
 static void remote_begin(struct rig *r, struct remote *m, const char *path)
 {
-    Grpc__Health__V1__HealthCheckRequest q = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    Grpc__Health__V1__HealthCheckRequest q;
 
+    grpc__health__v1__health_check_request__init(&q);
     m->status = -1;
     grpc_client_unary(m->c, path, 0, 1, NULL, 0, &q.base, &handler, m);
     remote_send(r, m);
@@ -424,7 +425,8 @@ static void answers_made_in_on_turn_leave_in_the_same_turn(void **state)
     r.waiting = NULL;
     r.answer_in_turn = true;
     r.turns = r.requests = 0;
-    Grpc__Health__V1__HealthCheckRequest q = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    Grpc__Health__V1__HealthCheckRequest q;
+    grpc__health__v1__health_check_request__init(&q);
     m.status = -1;
     grpc_client_unary(m.c, "/t.S/Check", 0, 1, NULL, 0, &q.base, &handler, &m);
     grpc_client_flush(m.c);
@@ -625,6 +627,7 @@ static void stop_answers_open_calls_and_ends(void **state)
 
     start(&r, (struct io_server_conf){0}, NULL);
     cleanup_close int idle = dial(&r);
+    assert_true(idle >= 0);
     remote_open(&r, &m, NULL);
     remote_begin(&r, &m, "/t.S/Wait");
     while (r.requests == 0)
