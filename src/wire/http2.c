@@ -74,7 +74,7 @@ static bool is_informational(const struct http_header *fields, size_t n)
 
 static void got_headers(struct http2_stream *s, bool end)
 {
-    struct http_header fields[LIMIT_HEADER_COUNT];
+    UNZEROED struct http_header fields[LIMIT_HEADER_COUNT];
     struct http2 *h = s->h;
     size_t n = block_fields(&h->block, fields);
 

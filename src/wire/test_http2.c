@@ -140,8 +140,10 @@ static bool carry(struct pair *p, struct http2 *from, struct http2 *to)
 
 static void run(struct pair *p)
 {
-    while (carry(p, p->client.h, p->server.h) | carry(p, p->server.h, p->client.h))
-        ;
+    for (bool moved = true; moved;) {
+        moved = carry(p, p->client.h, p->server.h);
+        moved |= carry(p, p->server.h, p->client.h);
+    }
 }
 
 static void request_and_answer_with_trailers(void **state)
