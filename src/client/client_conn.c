@@ -40,31 +40,32 @@ static const char *skip_scheme(const char *text, bool *tls)
     return strncmp(text, "http://", 7) == 0 ? text + 7 : text;
 }
 
+/* Where the host of "host:port", "host" or "[v6 address]:port" begins and ends. False: nowhere. */
+static bool find_host(const char *at, const char *end, const char **ret_begin, const char **ret_end)
+{
+    bool bracket = *at == '[';
+
+    *ret_begin = at + bracket;
+    *ret_end = memchr(at, bracket ? ']' : ':', (size_t)(end - at));
+    if (!*ret_end)
+        *ret_end = bracket ? *ret_begin : end;
+    const char *behind = *ret_end + bracket;
+    return *ret_end > *ret_begin && (behind == end || *behind == ':');
+}
+
 int endpoint_parse(struct endpoint *ep, const char *text, bool tls, struct err *e)
 {
     *ep = (struct endpoint){.text = xstrdup(text), .tls = tls};
     const char *at = skip_scheme(text, &ep->tls);
-    size_t n = strcspn(at, "/");
-    const char *host_end, *port;
+    const char *end = at + strcspn(at, "/"), *host, *host_end;
 
-    if (strstr(text, "://") && at == text)
+    if (!find_host(at, end, &host, &host_end) || strstr(at, "://"))
         return err_set(e, ERR_USAGE, "endpoint '%s': expected host:port, http:// or https://",
                        text);
-    if (at[0] == '[') { /* [v6 address]:port */
-        host_end = memchr(at, ']', n);
-        at++;
-        port = host_end ? host_end + 1 : NULL;
-    } else {
-        host_end = memchr(at, ':', n);
-        host_end = host_end ? host_end : at + n;
-        port = host_end;
-    }
-    if (!host_end || host_end == at ||
-        (port < text + strlen(text) && *port && *port != ':' && *port != '/'))
-        return err_set(e, ERR_USAGE, "endpoint '%s': expected host:port", text);
-    size_t port_len = *port == ':' ? strcspn(port + 1, "/") : 0;
-    ep->host = xasprintf("%.*s", (int)(host_end - at), at);
-    ep->port = port_len ? xasprintf("%.*s", (int)port_len, port + 1) : xstrdup(DEFAULT_PORT);
+    const char *colon = memchr(host_end, ':', (size_t)(end - host_end));
+    ep->host = xasprintf("%.*s", (int)(host_end - host), host);
+    ep->port = colon && colon + 1 < end ? xasprintf("%.*s", (int)(end - colon - 1), colon + 1)
+                                        : xstrdup(DEFAULT_PORT);
     ep->authority = xasprintf(strchr(ep->host, ':') ? "[%s]:%s" : "%s:%s", ep->host, ep->port);
     return 0;
 }

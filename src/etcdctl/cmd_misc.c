@@ -4,7 +4,7 @@
 
 static int run_version(struct ctl *ctl, const struct ctl_flags *flags, int argc, char **argv)
 {
-    fputs("etcdctl version: " STEAD_VERSION "\nAPI version: 3.6\n", stdout);
+    fputs("etcdctl version: " CTL_VERSION "\nAPI version: " CTL_API_VERSION "\n", stdout);
     return CTL_OK;
 }
 

@@ -14,6 +14,10 @@
 #include "etcdctl/print.h"
 #include "rpc.pb-c.h"
 
+/* The upstream release whose behaviour we follow, as our etcd says of itself: scripts read it. */
+#define CTL_VERSION     "3.6.14"
+#define CTL_API_VERSION "3.6"
+
 /* Exit codes, as upstream's etcdctl has them. */
 enum ctl_exit {
     CTL_OK = 0,

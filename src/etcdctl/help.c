@@ -43,7 +43,8 @@ void help_group(const char *group, FILE *f)
     else
         fputs("NAME:\n\tetcdctl - A simple command line client for etcd3.\n\n"
               "USAGE:\n\tetcdctl [options] <command> [arguments]\n\n"
-              "VERSION:\n\t" STEAD_VERSION "\n\nAPI VERSION:\n\t3.6\n",
+              "VERSION:\n\t" CTL_VERSION " (stead " STEAD_VERSION
+              ")\n\nAPI VERSION:\n\t" CTL_API_VERSION "\n",
               f);
     fputs("\nCOMMANDS:\n", f);
     for (const struct command *c = NULL; (c = command_next(c));)

@@ -37,14 +37,16 @@ def free_ports(n):
 
 
 class Server:
-    def __init__(self):
+    def __init__(self, tls=None):
+        """tls: a directory made by make_certificates, to serve TLS and want client certificates."""
+        self.tls = tls
         self.dir = tempfile.mkdtemp(prefix="etcdctl-compat-")
         self.client, self.peer = free_ports(2)
         self.proc = None
         self.start()
 
     def start(self):
-        client = f"http://127.0.0.1:{self.client}"
+        client = f"{'https' if self.tls else 'http'}://127.0.0.1:{self.client}"
         peer = f"http://127.0.0.1:{self.peer}"
         # Ids are made from the advertised URL: the same one gives both servers the same ids. A
         # single member never dials it.
@@ -53,14 +55,22 @@ class Server:
         self.proc = subprocess.Popen(
             [ETCD, "--data-dir", os.path.join(self.dir, "data"), "--listen-client-urls", client,
              "--advertise-client-urls", client, "--listen-peer-urls", peer,
-             "--initial-advertise-peer-urls", name, "--initial-cluster", f"default={name}"],
+             "--initial-advertise-peer-urls", name, "--initial-cluster", f"default={name}",
+             *self.tls_flags()],
             stdout=self.log, stderr=self.log)
         for _ in range(200):
-            done = run(REF, self, ["endpoint", "health", "--command-timeout=1s"])
+            done = run(REF, self, ["endpoint", "health", "--command-timeout=1s",
+                                   *client_tls(self.tls)])
             if done.returncode == 0:
                 return
             time.sleep(0.05)
         raise RuntimeError(open(self.log.name).read()[-2000:])
+
+    def tls_flags(self):
+        if not self.tls:
+            return []
+        return ["--cert-file", f"{self.tls}/server.pem", "--key-file", f"{self.tls}/server.key",
+                "--trusted-ca-file", f"{self.tls}/ca.pem", "--client-cert-auth"]
 
     @property
     def endpoint(self):
@@ -74,6 +84,31 @@ class Server:
     def close(self):
         self.stop()
         shutil.rmtree(self.dir)
+
+
+def client_tls(directory):
+    if not directory:
+        return []
+    return ["--cacert", f"{directory}/ca.pem", "--cert", f"{directory}/client.pem", "--key",
+            f"{directory}/client.key"]
+
+
+def make_certificates(directory):
+    """ca, another ca, and a server's and a client's certificate for 127.0.0.1, with keys."""
+    def openssl(*words):
+        subprocess.run(["openssl", *words], cwd=directory, check=True, capture_output=True)
+    for ca in ("ca", "other"):
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{ca}.key", "-out",
+                f"{ca}.pem", "-subj", f"/CN={ca}", "-days", "2")
+    with open(os.path.join(directory, "extensions"), "w") as f:
+        f.write("subjectAltName=DNS:localhost,IP:127.0.0.1\n"
+                "extendedKeyUsage=serverAuth,clientAuth\n")
+    for name in ("server", "client"):
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out",
+                f"{name}.csr", "-subj", f"/CN={name}")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                "-CAcreateserial", "-out", f"{name}.pem", "-days", "2", "-extfile", "extensions")
+    return str(directory)
 
 
 def environment(extra=None):

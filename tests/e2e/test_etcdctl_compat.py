@@ -493,6 +493,39 @@ def test_check_perf_cleans_up(sides):
     assert keys(side, "/etcdctl-check-perf/") == []
 
 
+@pytest.fixture(scope="module")
+def tls_server(tmp_path_factory):
+    server = fixture.Server(fixture.make_certificates(tmp_path_factory.mktemp("tls")))
+    yield server
+    server.close()
+
+
+def test_tls_with_certificates(tls_server):
+    flags = fixture.client_tls(tls_server.tls)
+    assert fixture.run(fixture.OURS, tls_server, ["put", "a", "b", *flags]).stdout == b"OK\n"
+    skip = ["--insecure-transport=false", "--insecure-skip-tls-verify", *flags[2:]]
+    assert fixture.run(fixture.OURS, tls_server, ["get", "a", *skip]).stdout == b"a\nb\n"
+    big = bytes(range(256)) * 5000
+    assert fixture.run(fixture.OURS, tls_server, ["put", "big", *flags], big).stdout == b"OK\n"
+    done = fixture.run(fixture.OURS, tls_server, ["get", "big", "--print-value-only", *flags])
+    assert done.stdout == big + b"\n"
+
+
+def test_tls_mistakes_say_what_is_wrong(tls_server):
+    d = tls_server.tls
+    cases = [
+        (["--cacert", f"{d}/ca.pem"], 1, b"certificate"),  # ours is missing
+        (["--cacert", f"{d}/other.pem", "--cert", f"{d}/client.pem", "--key", f"{d}/client.key"], 1,
+         b"certificate verify failed"),
+        ([], 1, b"https://"),
+        (["--cacert", f"{d}/missing.pem"], 128, b"missing.pem"),
+    ]
+    for flags, code, words in cases:
+        done = fixture.run(fixture.OURS, tls_server, ["get", "a", "--dial-timeout=500ms", *flags])
+        assert done.returncode == code
+        assert words in done.stderr, done.stderr
+
+
 def test_completion_is_a_script():
     script = subprocess.run([fixture.OURS, "completion", "bash"], capture_output=True).stdout
     check = (script + b"\nCOMP_WORDS=(etcdctl lease gr); COMP_CWORD=2; _etcdctl; "
