@@ -2,8 +2,8 @@
  * tls: TLS 1.2+ over memory (OpenSSL BIOs), for the loop and for blocking clients alike.
  *
  * A context holds certificates and can be reloaded in place: connections made later use the new
- * ones. A tls_conn turns received bytes into plain ones and plain ones into bytes to send; it has
- * no socket.
+ * ones. It must outlive its connections. A tls_conn turns received bytes into plain ones and plain
+ * ones into bytes to send; it has no socket.
  */
 #ifndef IO_TLS_H
 #define IO_TLS_H
@@ -17,7 +17,7 @@ struct tls_conn;
 struct tls_files {
     const char *cert;             /* PEM chain; server: required */
     const char *key;              /* PEM */
-    const char *trusted_ca;       /* PEM; server: client certificates are checked against it */
+    const char *trusted_ca;       /* PEM; server: clients need a certificate it has signed */
     const char *crl;              /* PEM, optional */
     bool client_cert_required;    /* server: --client-cert-auth */
     bool skip_verify;             /* client: --insecure-skip-tls-verify */
@@ -28,8 +28,8 @@ struct tls_files {
 /* Strings are copied. Errors name the file and what is wrong with it. */
 int tls_server_context(const struct tls_files *f, struct tls_context **ret, struct err *e);
 int tls_client_context(const struct tls_files *f, struct tls_context **ret, struct err *e);
-/* Makes a certificate of our own for host names/addresses and serves it: --auto-tls. Kept as
- * cert.pem and key.pem in dir, made when missing or expired. */
+/* Makes a certificate of our own for this machine's names and addresses and serves it: --auto-tls.
+ * Kept as cert.pem and key.pem in dir (made if missing), made anew when expired. */
 int tls_server_context_auto(const char *dir, unsigned valid_years, struct tls_context **ret,
                             struct err *e);
 /* Reads the files again; on error the old certificates stay and the error says why. */
