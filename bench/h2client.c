@@ -11,9 +11,10 @@
 
 #include "base/buf.h"
 
-#define WINDOW      (64 << 20)          /* never the bottleneck */
-#define SENDING_MAX (64u * 1024 * 1024) /* requests handed over faster than the server takes them  \
-                                         */
+#define WINDOW (64 << 20) /* never the bottleneck */
+#define SENDING_MAX                                                                                \
+    (64u * 1024 * 1024) /* requests handed over faster than the server takes them                  \
+                         */
 #define MESSAGE_MAX    (64u * 1024 * 1024) /* one answer */
 #define READ_BYTES     (256 * 1024)
 #define POLL_CONNS_MAX 1024

@@ -11,6 +11,7 @@
 
 extern const struct grpc_method kv_methods[];
 extern const struct grpc_method maintenance_methods[];
+extern const struct grpc_method snapshot_methods[];
 extern const struct grpc_method lease_methods[];
 extern const struct grpc_method cluster_methods[];
 extern const struct grpc_method lock_methods[];

@@ -1,5 +1,7 @@
 #include "etcd/api.h"
 
+#define GRANT_COST 64 /* bytes a lease counts for against the quota, as upstream */
+
 static void lease_grant(struct grpc_call *c, const ProtobufCMessage *msg, struct slice raw)
 {
     const Etcdserverpb__LeaseGrantRequest *q = (const void *)msg;
@@ -13,6 +15,8 @@ static void lease_grant(struct grpc_call *c, const ProtobufCMessage *msg, struct
         r = ERR_LEASE_NOT_FOUND; /* upstream takes negative ids; no client of ours makes them */
     if (r == 0 && q->id > 0 && lease_exists(server_leases(s), q->id))
         r = ERR_LEASE_EXISTS;
+    if (r == 0)
+        r = server_quota_check(s, GRANT_COST);
     if (r < 0) {
         grpc_call_fail(c, r);
         return;

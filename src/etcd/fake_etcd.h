@@ -43,6 +43,7 @@ int64_t fake_client_delete(struct server *s, const char *key);
 void fake_lease_end(struct server *s, int64_t id);
 void fake_set_read_check(struct server *s, int code);
 void fake_set_refuse(struct server *s, int code); /* server_propose's answer; 0: accept */
+void fake_set_quota_left(struct server *s, uint64_t bytes);
 void fake_set_now(struct server *s, uint64_t now_ns);
 
 /* --- calls --- */

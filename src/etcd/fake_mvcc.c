@@ -1,9 +1,4 @@
-#include <stdio.h>
-
-#include "base/list.h"
 #include "etcd/fake_etcd.h"
-
-/* --- store --- */
 
 struct mvcc {
     struct mvcc_event *events; /* all of history, in order */
@@ -201,61 +196,4 @@ int mvcc_lease_keys(struct mvcc *m, int64_t id, struct arena *a, struct slice **
             (*ret_keys)[(*ret_n)++] = ev->kv.key;
     }
     return 0;
-}
-
-/* --- watch index --- */
-
-struct watch_index {
-    struct list keys;
-    size_t n;
-};
-
-struct watch_index *watch_index_new(const uint64_t seed[2])
-{
-    struct watch_index *w = xcalloc(1, sizeof *w);
-
-    list_init(&w->keys);
-    return w;
-}
-
-void watch_index_free(struct watch_index *w)
-{
-    assert(w->n == 0 && list_empty(&w->keys));
-    free(w);
-}
-
-void watch_index_add(struct watch_index *w, struct watch_key *k)
-{
-    list_add_tail(&w->keys, &k->link);
-    w->n++;
-}
-
-void watch_index_remove(struct watch_index *w, struct watch_key *k)
-{
-    list_del(&k->link);
-    w->n--;
-}
-
-size_t watch_index_count(const struct watch_index *w)
-{
-    return w->n;
-}
-
-bool watch_key_holds(const struct watch_key *k, struct slice key)
-{
-    if (k->end.n == 0)
-        return slice_eq(k->key, key);
-    if (slice_cmp(key, k->key) < 0)
-        return false;
-    return (k->end.n == 1 && k->end.p[0] == 0) || slice_cmp(key, k->end) < 0;
-}
-
-void watch_index_match(const struct watch_index *w, struct slice key,
-                       void (*each)(void *ctx, struct watch_key *k), void *ctx)
-{
-    list_for_each (it, &w->keys) {
-        struct watch_key *k = container_of(it, struct watch_key, link);
-        if (watch_key_holds(k, key))
-            each(ctx, k);
-    }
 }

@@ -1,23 +1,14 @@
 #include "base/list.h"
 #include "etcd/fake_etcd.h"
 
-#define LEASES_MAX 16
-
-struct lease_set {
-    struct {
-        int64_t id, ttl_s;
-        uint64_t start_ns;
-    } all[LEASES_MAX];
-    size_t n;
-};
-
 struct server {
     struct mvcc *mvcc;
     struct watch_hub *hub;
-    struct lease_set leases;
+    struct lease_set *leases;
     struct rng rng;
     struct list pending;
     int read_check, refuse;
+    uint64_t quota_left;
     uint64_t now_ns;
 };
 
@@ -38,9 +29,11 @@ struct server *fake_server_new(void)
                                .seed = {1, 2}};
 
     c.mvcc = s->mvcc = fake_mvcc_new();
+    s->leases = lease_set_new(FAKE_MIN_TTL_S, c.seed);
     s->hub = watch_hub_new(&c);
     list_init(&s->pending);
     rng_seed(&s->rng, 7);
+    s->quota_left = UINT64_MAX;
     return s;
 }
 
@@ -60,6 +53,7 @@ void fake_server_free(struct server *s)
         proposal_end(list_first(&s->pending, struct proposal, link), ERR_STOPPED, NULL);
     watch_hub_free(s->hub);
     mvcc_free(s->mvcc);
+    lease_set_free(s->leases);
     free(s);
 }
 
@@ -71,6 +65,11 @@ void fake_set_read_check(struct server *s, int code)
 void fake_set_refuse(struct server *s, int code)
 {
     s->refuse = code;
+}
+
+void fake_set_quota_left(struct server *s, uint64_t bytes)
+{
+    s->quota_left = bytes;
 }
 
 void fake_set_now(struct server *s, uint64_t now_ns)
@@ -131,7 +130,7 @@ void fake_lease_end(struct server *s, int64_t id)
     struct slice *keys;
     size_t n;
 
-    lease_remove(&s->leases, id);
+    lease_remove(s->leases, id);
     arena_init(&a, 1 << 20);
     mvcc_lease_keys(s->mvcc, id, &a, &keys, &n);
     if (n) {
@@ -163,7 +162,7 @@ static void apply_txn(struct server *s, struct proposal *p)
         found = (struct mvcc_kv){.create_rev = 0};
     out.succeeded = found.create_rev == q->compare[0]->create_revision;
     if (out.succeeded && put) {
-        if (then->request_put->lease && !lease_exists(&s->leases, then->request_put->lease)) {
+        if (then->request_put->lease && !lease_exists(s->leases, then->request_put->lease)) {
             proposal_end(p, ERR_LEASE_NOT_FOUND, NULL);
             return;
         }
@@ -193,7 +192,7 @@ static void apply_grant(struct server *s, struct proposal *p)
     Etcdserverpb__LeaseGrantResponse out;
 
     etcdserverpb__lease_grant_response__init(&out);
-    int r = lease_add(&s->leases, q->id, q->ttl, 0, s->now_ns);
+    int r = lease_add(s->leases, q->id, q->ttl, 0, s->now_ns);
     server_header(s, &header);
     out.header = &header;
     out.id = q->id;
@@ -207,7 +206,7 @@ static void apply_revoke(struct server *s, struct proposal *p)
     Etcdserverpb__ResponseHeader header = ETCDSERVERPB__RESPONSE_HEADER__INIT;
     Etcdserverpb__LeaseRevokeResponse out = ETCDSERVERPB__LEASE_REVOKE_RESPONSE__INIT;
 
-    bool known = lease_exists(&s->leases, q->id);
+    bool known = lease_exists(s->leases, q->id);
     if (known)
         fake_lease_end(s, q->id);
     server_header(s, &header);
@@ -333,7 +332,7 @@ struct mvcc *server_mvcc(struct server *s)
 
 struct lease_set *server_leases(struct server *s)
 {
-    return &s->leases;
+    return s->leases;
 }
 
 struct watch_hub *server_watches(struct server *s)
@@ -365,81 +364,7 @@ void server_member_self(const struct server *s, struct server_member *ret)
     *ret = (struct server_member){name, peers, clients};
 }
 
-/* --- what etcd/lease.h promises --- */
-
-static size_t lease_at(const struct lease_set *s, int64_t id)
+int server_quota_check(struct server *s, uint64_t cost)
 {
-    size_t i = 0;
-
-    while (i < s->n && s->all[i].id != id)
-        i++;
-    return i;
-}
-
-bool lease_exists(const struct lease_set *s, int64_t id)
-{
-    return lease_at(s, id) < s->n;
-}
-
-int lease_ttl_effective(const struct lease_set *s, int64_t ttl_s, int64_t *ret_ttl_s)
-{
-    if (ttl_s > LEASE_TTL_MAX_S)
-        return ERR_LEASE_TTL_TOO_LARGE;
-    *ret_ttl_s = MAX(ttl_s, (int64_t)FAKE_MIN_TTL_S);
-    return 0;
-}
-
-int lease_add(struct lease_set *s, int64_t id, int64_t ttl_s, int64_t remaining_s, uint64_t now_ns)
-{
-    assert(s->n < LEASES_MAX);
-    if (lease_exists(s, id))
-        return ERR_LEASE_EXISTS;
-    s->all[s->n].id = id;
-    s->all[s->n].ttl_s = ttl_s;
-    s->all[s->n++].start_ns = now_ns;
-    return 0;
-}
-
-int lease_remove(struct lease_set *s, int64_t id)
-{
-    size_t i = lease_at(s, id);
-
-    if (i == s->n)
-        return ERR_LEASE_NOT_FOUND;
-    s->all[i] = s->all[--s->n];
-    return 0;
-}
-
-int lease_renew(struct lease_set *s, int64_t id, uint64_t now_ns, int64_t *ret_ttl_s)
-{
-    size_t i = lease_at(s, id);
-
-    if (i == s->n)
-        return ERR_LEASE_NOT_FOUND;
-    s->all[i].start_ns = now_ns;
-    *ret_ttl_s = s->all[i].ttl_s;
-    return 0;
-}
-
-int lease_time_to_live(const struct lease_set *s, int64_t id, uint64_t now_ns, int64_t *ret_left_s,
-                       int64_t *ret_granted_s)
-{
-    size_t i = lease_at(s, id);
-
-    if (i == s->n)
-        return ERR_LEASE_NOT_FOUND;
-    *ret_granted_s = s->all[i].ttl_s;
-    *ret_left_s = s->all[i].ttl_s - (int64_t)((now_ns - s->all[i].start_ns) / NS_PER_S);
-    return 0;
-}
-
-size_t lease_count(const struct lease_set *s)
-{
-    return s->n;
-}
-
-void lease_list(const struct lease_set *s, int64_t *out)
-{
-    for (size_t i = 0; i < s->n; i++)
-        out[i] = s->all[i].id;
+    return s->quota_left < cost ? ERR_NO_SPACE : 0;
 }

@@ -1,5 +1,6 @@
 /* etcd: reads its settings, opens the member, listens, and runs the loop until it is told to end.
  */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -16,6 +17,8 @@
 
 #define STOP_GRACE_MS 1000 /* answers on their way out when we are told to end */
 #define TLS_RELOAD_MS 1000 /* how often certificate files are looked at */
+#define MMAP_BYTES                                                                                 \
+    (256 * 1024) /* larger blocks go back to the system when freed: a burst leaves no trace */
 
 extern char **environ;
 
@@ -283,6 +286,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "etcd: %s\nTry 'etcd --help'.\n", e.msg);
         return r == ERR_USAGE ? 2 : 1;
     }
+    mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
+    mallopt(M_TRIM_THRESHOLD, MMAP_BYTES);
     setup_log(&d.conf);
     raise_file_limit();
     warn_ignored(&d.opts);

@@ -320,6 +320,7 @@ void server_stop(struct server *s)
     s->stopping = true;
     while (s->offloads || log_writer_busy(s->writer))
         uv_run(s->loop, UV_RUN_ONCE);
+    server_fail_pending(s);
     server_checkpoint_now(s);
     server_tick_stop(s);
     log_writer_close(s->writer);
@@ -330,6 +331,7 @@ void server_free(struct server *s)
 {
     if (!s)
         return;
+    server_fail_pending(s); /* a start that failed */
     watch_hub_free(s->watches);
     raft_free(s->raft);
     wal_close(s->wal);

@@ -64,7 +64,9 @@ struct server {
     bool hard_state_dirty;             /* not yet in a frame */
     uint64_t unwritten_bytes;          /* proposed, not yet in the log: held against wal_room */
     bool spare_running;
-    struct list pending; /* proposals by index */
+    bool waits_for_spare; /* the next batch needs a new segment */
+    bool spare_failed;    /* the last try to make one: no space */
+    struct list pending;  /* proposals by index */
     struct list free_proposals;
     struct buf propose_buf;
 
@@ -109,6 +111,7 @@ struct server {
 void server_write_init(struct server *s);
 void server_write_free(struct server *s);
 void server_log_done(void *server, struct log_job *job);
+void server_fail_pending(struct server *s); /* their askers hear ERR_STOPPED */
 int server_catch_up(struct server *s,
                     struct err *e); /* at start: until everything in the log is applied */
 /* server_store.c */
@@ -119,6 +122,7 @@ void server_check_maybe(struct server *s, uint64_t now_ns);
 /* server_tick.c */
 void server_tick_start(struct server *s);
 void server_tick_stop(struct server *s);
+void server_feed(struct server *s); /* watchers that are behind, now and as long as it takes */
 /* Says what happened and ends the process: after damage or a failed disk the only right state is
  * the one a new start finds. */
 _Noreturn void server_die(const char *what, const char *detail);

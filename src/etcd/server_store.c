@@ -155,7 +155,11 @@ static void spare_done(void *arg, int result)
 {
     struct server *s = arg;
 
-    s->spare_running = false; /* on failure (a full disk) the tick tries again */
+    s->spare_running = false;
+    s->spare_failed = result < 0; /* a full disk: the tick tries again */
+    s->waits_for_spare = s->waits_for_spare && result < 0;
+    if (!s->stopping)
+        server_turn(s); /* batches may have waited for it */
 }
 
 void server_spare_maybe(struct server *s)

@@ -115,6 +115,12 @@ static void on_feed(uv_idle_t *idle)
     feed(s, server_now_ns(s));
 }
 
+void server_feed(struct server *s)
+{
+    if (!s->feeding && s->io)
+        feed(s, server_now_ns(s));
+}
+
 /* --- the tick --- */
 
 static void on_tick(uv_timer_t *timer)

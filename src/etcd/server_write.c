@@ -81,21 +81,28 @@ static struct proposal *new_proposal(struct server *s, proposal_done *done, void
     return p;
 }
 
-/* Room for the entry in the log and for what it makes of the store, held before it is accepted: an
- * accepted write never fails for a full disk. */
-static int space_check(struct server *s, size_t bytes)
+/* Whether the disk has no room: for the log behind what is prepared, or for the store. Asked before
+ * a write is accepted, so that an accepted one never fails for a full disk. A spare segment that is
+ * only late is no reason to refuse: its batch waits. */
+static bool disk_full(struct server *s, size_t bytes)
 {
     uint64_t need = s->unwritten_bytes + bytes + PROPOSE_OVERHEAD;
 
-    if (wal_room(s->wal) >= need && db_reserve(s->db, SPACE_HEADROOM + 4 * need) == 0) {
-        s->disk_full_logged = false;
-        return 0;
-    }
-    if (!s->disk_full_logged)
-        log_error("etcdserver", "no space left on the disk; refusing writes until there is",
-                  LOG_STR("data-dir", s->conf->data_dir));
-    s->disk_full_logged = true;
-    return ERR_NO_SPACE;
+    return (s->spare_failed && wal_room(s->wal) < need) ||
+           db_reserve(s->db, SPACE_HEADROOM + 4 * need) < 0;
+}
+
+static int space_check(struct server *s, size_t bytes)
+{
+    bool full = disk_full(s, bytes);
+
+    if (full != s->disk_full_logged)
+        log_warn("etcdserver",
+                 full ? "no space left on the disk; refusing writes until there is"
+                      : "there is space on the disk again; taking writes",
+                 LOG_STR("data-dir", s->conf->data_dir));
+    s->disk_full_logged = full;
+    return full ? ERR_NO_SPACE : 0;
 }
 
 int server_propose(struct server *s, Steadpb__RaftRequest__RequestCase what, struct slice raw,
@@ -141,6 +148,22 @@ void server_proposal_abandon(struct proposal *p)
 {
     if (p)
         p->done = NULL;
+}
+
+static void recycle(struct server *s, struct proposal *p)
+{
+    list_del(&p->link);
+    list_add_head(&s->free_proposals, &p->link);
+}
+
+void server_fail_pending(struct server *s)
+{
+    while (!list_empty(&s->pending)) {
+        struct proposal *p = list_first(&s->pending, struct proposal, link);
+        recycle(s, p);
+        if (p->done)
+            p->done(p->ctx, ERR_STOPPED, NULL);
+    }
 }
 
 /* --- gather and write --- */
@@ -235,6 +258,17 @@ static void drain_ready(struct server *s)
     }
 }
 
+/* Nothing of the batch was written because no new segment was to be had yet: it waits for one. */
+static bool put_back(struct server *s, struct batch *b)
+{
+    if (b->job.result != -ENOSPC)
+        return false;
+    list_add_head(&s->gathered, &b->link);
+    s->waits_for_spare = true;
+    server_spare_maybe(s);
+    return true;
+}
+
 static void batch_written(struct server *s, struct batch *b)
 {
     if (b->job.result < 0)
@@ -250,7 +284,7 @@ static void batch_written(struct server *s, struct batch *b)
 
 static bool may_write(const struct server *s)
 {
-    return !list_empty(&s->gathered) && !log_writer_busy(s->writer) &&
+    return !list_empty(&s->gathered) && !log_writer_busy(s->writer) && !s->waits_for_spare &&
            !(db_checkpoint_pending(s->db) && db_changes(s->db) > CHECKPOINT_CHANGES_MAX);
 }
 
@@ -274,6 +308,8 @@ void server_turn(void *server)
 {
     struct server *s = server;
 
+    if (watch_hub_busy(s->watches))
+        server_feed(s);
     drain_ready(s);
     while (may_write(s)) {
         struct batch *b = next_batch(s);
@@ -283,6 +319,8 @@ void server_turn(void *server)
             return;
         }
         log_writer_inline(s->writer, &b->job);
+        if (put_back(s, b))
+            return;
         batch_written(s, b);
         drain_ready(s);
     }
@@ -294,6 +332,8 @@ void server_log_done(void *server, struct log_job *job)
     struct batch *b = take_ptr(&s->writing);
 
     assert(b && &b->job == job);
+    if (put_back(s, b))
+        return;
     batch_written(s, b);
     server_turn(s);
 }
@@ -311,12 +351,6 @@ int server_catch_up(struct server *s, struct err *e)
 }
 
 /* --- apply --- */
-
-static void recycle(struct server *s, struct proposal *p)
-{
-    list_del(&p->link);
-    list_add_head(&s->free_proposals, &p->link);
-}
 
 /* The asker of the entry at index, if it is one of ours. */
 static struct proposal *proposal_of(struct server *s, const struct raft_entry *e)

@@ -113,9 +113,14 @@ static void grant_refuses_before_the_log(void **state)
         assert_int_equal(fake_pending(s), 0);
         fake_call_free(c);
     }
-    fake_set_refuse(s, ERR_NO_SPACE);
+    fake_set_quota_left(s, 63);
     struct grpc_call *c = grant(s, 8, 10);
-    assert_int_equal(fake_status(c), GRPC_RESOURCE_EXHAUSTED);
+    assert_string_equal(fake_text(c), "etcdserver: mvcc: database space exceeded");
+    fake_call_free(c);
+    fake_set_quota_left(s, 64);
+    fake_set_refuse(s, ERR_STOPPED);
+    c = grant(s, 8, 10);
+    assert_int_equal(fake_status(c), GRPC_UNAVAILABLE);
     fake_call_free(c);
 }
 

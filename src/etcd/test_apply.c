@@ -96,7 +96,7 @@ static int grant(struct fixture *f, int64_t id, int64_t ttl)
     return apply(f, &r, &resp);
 }
 
-static int revoke(struct fixture *f, int64_t id)
+static int revoke_lease(struct fixture *f, int64_t id)
 {
     Etcdserverpb__LeaseRevokeRequest g = ETCDSERVERPB__LEASE_REVOKE_REQUEST__INIT;
     Steadpb__RaftRequest r = STEADPB__RAFT_REQUEST__INIT;
@@ -140,14 +140,14 @@ static void revoking_deletes_attached_keys_in_one_revision(void **state)
     put(f, "b", "1", 5);
     put(f, "a", "1", 5);
     put(f, "c", "1", 0);
-    assert_int_equal(revoke(f, 5), 0);
+    assert_int_equal(revoke_lease(f, 5), 0);
     assert_int_equal(mvcc_revision(f->mvcc), 5);
     assert_int_equal(f->x.nevents, 2);
     assert_true(slice_eq_str(f->x.events[0].kv.key, "a"));
     assert_true(f->x.events[1].is_delete);
     assert_int_equal(mvcc_get(f->mvcc, SLICE_LIT("a"), 0, &kv), ERR_KEY_NOT_FOUND);
     assert_int_equal(mvcc_get(f->mvcc, SLICE_LIT("c"), 0, &kv), 0);
-    assert_int_equal(revoke(f, 5), ERR_LEASE_NOT_FOUND);
+    assert_int_equal(revoke_lease(f, 5), ERR_LEASE_NOT_FOUND);
 }
 
 static void a_put_without_lease_detaches(void **state)
@@ -158,7 +158,7 @@ static void a_put_without_lease_detaches(void **state)
     grant(f, 5, 10);
     put(f, "a", "1", 5);
     put(f, "a", "2", 0);
-    assert_int_equal(revoke(f, 5), 0);
+    assert_int_equal(revoke_lease(f, 5), 0);
     assert_int_equal(mvcc_get(f->mvcc, SLICE_LIT("a"), 0, &kv), 0);
     assert_int_equal(kv.lease, 0);
 }

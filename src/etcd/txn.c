@@ -110,7 +110,8 @@ static bool delete_holds(const Etcdserverpb__DeleteRangeRequest *d, struct slice
         return slice_eq(begin, key);
     if (slice_cmp(key, begin) < 0)
         return false;
-    return (end.n == 1 && end.p[0] == 0) || slice_cmp(key, end) < 0;
+    /* The end "\0" is not read as "no end" here: upstream's check does not either. */
+    return slice_cmp(key, end) < 0;
 }
 
 static int add_put(struct touched *t, struct slice key)

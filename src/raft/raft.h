@@ -51,23 +51,24 @@ int raft_new(const struct raft_conf *conf, const struct raft_hard_state *hs, uin
              uint64_t snap_term, uint64_t last_index, uint64_t last_term, uint64_t applied,
              struct raft **ret, struct err *e);
 void raft_free(struct raft *r);
-/* An entry read back from the log: durable, to be committed again when we lead. Copied. */
+/* An entry read back from the log: durable, to be committed again when we lead. Copied. 0, -EINVAL
+ * (not the next index, or a term that goes back), -ENOMEM. */
 int raft_restore(struct raft *r, const struct raft_entry *entry);
 
-/* Starts an election: term+1, a vote for ourselves. A single voter wins when that vote is durable
- * and begins its term with an empty entry (dissertation 6.4: nothing of older terms is committed by
- * counting before it). */
+/* Starts an election: term+1, a vote for ourselves; nothing when one is under way or won. A single
+ * voter wins when that vote is durable and begins its term with an empty entry (dissertation 6.4:
+ * nothing of older terms is committed by counting before it). */
 void raft_campaign(struct raft *r);
 /* Appends to our log as leader. data is copied. The place it got goes to ret_index and ret_term:
  * the entry that later applies there with that term is this one. 0, ERR_NO_LEADER,
- * ERR_TOO_MANY_REQUESTS. */
+ * ERR_TOO_MANY_REQUESTS, -ENOMEM. */
 int raft_propose(struct raft *r, enum raft_entry_type type, struct slice data, uint64_t *ret_index,
                  uint64_t *ret_term);
 
 /* What the shell is to do now. Pointers stay valid until the reports named beside them. */
 struct raft_ready {
     bool hard_state_changed;
-    struct raft_hard_state hard_state;
+    struct raft_hard_state hard_state; /* as of now, also when it did not change */
     const struct raft_entry
         *entries; /* to persist, after what was given before; until raft_persisted */
     size_t nentries;
@@ -76,9 +77,12 @@ struct raft_ready {
     bool must_sync; /* term, vote or entries changed: durable before anything is answered */
 };
 /* Fills *ret; true when there is something. Entries are given out once: a second call while the
- * first batch is being written gives only newer ones. */
+ * first batch is being written gives only newer ones. A commit index that moved is no reason to
+ * write; it rides along with the next entries, since it is found again after a restart. */
 bool raft_ready(struct raft *r, struct raft_ready *ret);
-/* Everything up to index (of term) and the hard state given out with it is durable. */
+/* Everything up to index (of term) and the hard state given out with it is durable. Called only for
+ * a ready that asked to persist something (must_sync), once it is done; for a vote without entries
+ * with the last index. A batch may be reported in parts, and several batches at once. */
 void raft_persisted(struct raft *r, uint64_t index, uint64_t term);
 /* The state machine holds everything up to index. */
 void raft_applied(struct raft *r, uint64_t index);

@@ -215,19 +215,32 @@ scene_lease() {
     check "the key is gone" answer_is ''
 }
 
+# A program that takes its time inside: visit NAME
+write_visit() {
+    cat >"$DIR/visit" <<VISIT
+#!/bin/sh
+echo "\$1 comes in" >>$DIR/visitors
+sleep 0.5
+echo "\$1 goes out" >>$DIR/visitors
+VISIT
+    chmod +x "$DIR/visit"
+    touch "$DIR/visitors"
+}
+
 scene_lock() {
     title "A lock two clients contend for"
-    local work="echo \$0 in >>$DIR/lock; sleep 0.5; echo \$0 out >>$DIR/lock"
-    touch "$DIR/lock"
-    background "$DIR/lock-1" DEBIAN lock building sh -c "$work" first
-    local first=$!
-    wait_for 5 test -s "$DIR/lock"
-    background "$DIR/lock-2" OURS lock building sh -c "$work" second
+    local first
+    write_visit
+    background "$DIR/lock-1" DEBIAN lock building "$DIR/visit" first
+    first=$!
+    wait_for 5 test -s "$DIR/visitors"
+    background "$DIR/lock-2" OURS lock building "$DIR/visit" second
     wait $first $!
     note "who was in the building when:"
-    indent <"$DIR/lock"
-    ANSWER=$(xargs <"$DIR/lock")
-    check "one after the other" answer_is 'first in first out second in second out'
+    indent <"$DIR/visitors"
+    ANSWER=$(xargs <"$DIR/visitors")
+    check "one after the other" \
+        answer_is 'first comes in first goes out second comes in second goes out'
 }
 
 scene_compaction() {

@@ -501,6 +501,9 @@ static void servers_deadline_cancels_and_answers(void **state)
     assert_int_equal(r->app.canceled, 1);
     assert_int_equal(o2.status, -1);
     assert_int_equal(grpc_conn_wake_ns(r->server), 10 * NS_PER_S);
+    grpc_conn_tick(r->server, 10 * NS_PER_S);
+    run(r);
+    assert_int_equal(o2.status, GRPC_DEADLINE_EXCEEDED);
 }
 
 static void clients_deadline_ends_the_call(void **state)

@@ -3,6 +3,7 @@ import grpc
 import pytest
 
 from harness.api import cmp, message, op_del, op_get, op_put, op_txn, prefix_end, refused
+from harness.marks import needs_ours
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 TOO_MANY = "etcdserver: too many operations in txn request"
@@ -161,6 +162,22 @@ def test_refused_txn_writes_nothing(api, key):
             api.txn(then=then)
         assert api.Range(key=key).count == 0
     assert api.Range(key=key).header.revision == before
+
+
+@needs_ours
+@pytest.mark.parametrize("flag", ["ignore_lease", "ignore_value"])
+def test_txn_that_stops_upstream_is_refused_whole(fresh, flag):
+    """The put needs its key, the delete before it takes it away. Upstream finds out halfway through,
+    panics, and panics again at every start."""
+    fresh.api.Put(key=b"k", value=b"v")
+    before = fresh.api.Put(key=b"other", value=b"v").header.revision
+    with refused(INVALID, "etcdserver: key not found"):
+        fresh.api.txn(then=[op_del(b"\0", range_end=b"\0"), op_put(b"k", **{flag: True})])
+    assert fresh.api.Range(key=b"\0", range_end=b"\0").count == 2
+    assert fresh.api.Range(key=b"k").header.revision == before
+    fresh.kill()
+    fresh.start()
+    assert fresh.api.Range(key=b"\0", range_end=b"\0").count == 2
 
 
 def test_empty_key_in_a_compare_is_refused(api):

@@ -189,9 +189,9 @@ class Api:
         setattr(self, name, unary)
         return unary
 
-    def future(self, name, timeout=CALL_TIMEOUT_S, **fields):
+    def future(self, method, /, timeout=CALL_TIMEOUT_S, **fields):
         """The same call in the background: a grpc future."""
-        path, request, response = METHODS[name]
+        path, request, response = METHODS[method]
         return self._channel.unary_unary(
             path, message(request).SerializeToString,
             message(response).FromString).future(message(request)(**fields), timeout=timeout)
@@ -218,7 +218,7 @@ class Api:
     def snapshot(self):
         return self._server_stream("Snapshot")
 
-    def _server_stream(self, method, **fields):
+    def _server_stream(self, method, /, **fields):
         path, request, response = METHODS[method]
         call = self._channel.unary_stream(path, message(request).SerializeToString,
                                           message(response).FromString)
