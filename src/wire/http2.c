@@ -119,8 +119,8 @@ static void take_reset(struct http2 *h)
         http2_terminate(h, HTTP2_ENHANCE_YOUR_CALM, "too many resets");
 }
 
-/* grpc-go measures its round trip with a ping for each burst of data it receives, thousands a second
- * under load: a ping behind something we have sent is no flood. */
+/* grpc-go measures its round trip with a ping for each burst of data it receives, thousands a
+ * second under load: a ping behind something we have sent is no flood. */
 static void got_ping(struct http2 *h)
 {
     if (!h->police.forgiven)
