@@ -46,7 +46,7 @@ enum grpc_status {
     GRPC_UNAUTHENTICATED = 16,
 };
 
-#define ERR_MSG_MAX 512
+#define ERR_MSG_MAX 1024 /* context, a path or two, and advice */
 struct err {
     int code;
     char msg[ERR_MSG_MAX]; /* "" while code is 0 */

@@ -92,7 +92,7 @@ static int give(struct opt_set *s, const struct opt *row, const char *value,
         return r;
     }
     /* Repeated flags and keys gather; a variable stands once and may be read again. */
-    bool append = *source == place->from && place->from != OPT_FROM_ENV;
+    bool append = *source == place->from && place->from != OPT_FROM_ENV && !row->replace;
     int r = opt_value_store(row, s->target, value, append, place, e);
     if (r == 0)
         *source = (uint8_t)place->from;

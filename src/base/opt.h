@@ -52,6 +52,8 @@ struct opt {
                                    whether it takes a value: "" never, any other word always; NULL:
                                    what follows is its value unless it begins with a dash */
     bool hidden;                /* parsed, not listed */
+    bool replace; /* OPT_TYPE_LIST: a repeated flag replaces the list (Go's flag package) instead of
+                     adding to it */
 };
 
 #define OPT_ROW(t, n, st, field, ...)                                                              \

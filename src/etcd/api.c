@@ -54,3 +54,11 @@ int64_t api_lease_pick_id(struct server *s)
     } while (id == 0 || lease_exists(server_leases(s), id));
     return id;
 }
+
+void api_fail_inside(struct grpc_call *c, int code)
+{
+    if (code == ERR_CANCELED || code == ERR_STOPPED)
+        grpc_call_fail(c, code);
+    else
+        grpc_call_finish(c, GRPC_UNKNOWN, err_text(code));
+}

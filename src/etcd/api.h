@@ -17,6 +17,7 @@ extern const struct grpc_method cluster_methods[];
 extern const struct grpc_method lock_methods[];
 extern const struct grpc_method election_methods[];
 extern const struct grpc_method health_methods[];
+extern const struct grpc_method auth_methods[];
 /* watch_methods stands in watch_hub.h. */
 
 /* --- a call that waits for its proposal --- */
@@ -32,6 +33,14 @@ void api_propose_msg(struct grpc_call *c, Steadpb__RaftRequest__RequestCase what
                      const ProtobufCMessage *msg);
 /* on_cancel of such methods: the write takes its course. */
 void api_proposal_cancel(struct grpc_call *c);
+
+/* --- errors --- */
+
+/* Fails a call of the Lock or Election service. Upstream's are clients inside the server, and on
+ * the way through them the status of an error is lost (2, Unknown) while its text stays. */
+void api_fail_inside(struct grpc_call *c, int code);
+/* Fails a read. Damage found in the store is logged with its place and answered with it. */
+void api_fail_read(struct grpc_call *c, int code);
 
 /* --- leases --- */
 

@@ -22,7 +22,7 @@ static void elected(void *ctx, int code, const struct turn_result *res)
 
     state->turn = NULL;
     if (code < 0) {
-        grpc_call_fail(c, code);
+        api_fail_inside(c, code);
         return;
     }
     Etcdserverpb__ResponseHeader header = res->entered; /* even after a wait, as upstream */
@@ -52,7 +52,7 @@ static void campaign(struct grpc_call *c, const ProtobufCMessage *msg, struct sl
     state->name = turn.name;
     int r = turn_start(grpc_call_app(c), &turn, &state->turn);
     if (r < 0)
-        grpc_call_fail(c, r);
+        api_fail_inside(c, r);
 }
 
 static void campaign_cancel(struct grpc_call *c)
@@ -82,7 +82,7 @@ static void proclaimed(void *ctx, int code, const ProtobufCMessage *response)
     V3electionpb__ProclaimResponse out = V3ELECTIONPB__PROCLAIM_RESPONSE__INIT;
 
     if (code < 0 || !r->succeeded) {
-        grpc_call_fail(c, code < 0 ? code : ERR_ELECTION_NOT_LEADER);
+        api_fail_inside(c, code < 0 ? code : ERR_ELECTION_NOT_LEADER);
         return;
     }
     out.header = r->header;
@@ -96,7 +96,7 @@ static void resigned(void *ctx, int code, const ProtobufCMessage *response)
     V3electionpb__ResignResponse out = V3ELECTIONPB__RESIGN_RESPONSE__INIT;
 
     if (code < 0) {
-        grpc_call_fail(c, code);
+        api_fail_inside(c, code);
         return;
     }
     out.header = r->header; /* who does not lead has resigned already */
@@ -124,7 +124,7 @@ static void propose_as_leader(struct grpc_call *c, const V3electionpb__LeaderKey
         r = key_txn_propose(grpc_call_app(c), &txn, done, c, &p->pending);
     }
     if (r < 0)
-        grpc_call_fail(c, r);
+        api_fail_inside(c, r);
 }
 
 static void proclaim(struct grpc_call *c, const ProtobufCMessage *msg, struct slice raw)
@@ -178,7 +178,7 @@ static void leader(struct grpc_call *c, const ProtobufCMessage *msg, struct slic
         key_queue_deinit(&queue);
     }
     if (r < 0) {
-        grpc_call_fail(c, r == ERR_KEY_NOT_FOUND ? ERR_ELECTION_NO_LEADER : r);
+        api_fail_inside(c, r == ERR_KEY_NOT_FOUND ? ERR_ELECTION_NO_LEADER : r);
         return;
     }
     fill_leader(c, &found, 0, &header, &kv);
@@ -210,7 +210,7 @@ static void observe(struct grpc_call *c, const ProtobufCMessage *msg, struct sli
 
     int r = server_read_check(grpc_call_app(c), false);
     if (r < 0)
-        grpc_call_fail(c, r);
+        api_fail_inside(c, r);
     else
         observe_start(grpc_call_app(c), c, pb_slice(q->name), send_leader, &state->observe);
 }

@@ -1,6 +1,7 @@
 /* The KV service: checks what can be told from the request, answers reads, proposes writes. */
 #include "etcd/api.h"
 
+#include "base/log.h"
 #include "etcd/alarm.h"
 #include "etcd/apply.h"
 #include "etcd/conf.h"
@@ -14,6 +15,18 @@
     (2ULL * LIMIT_RESPONSE_BYTES) /* the decoded form of the largest answer */
 
 /* --- reads --- */
+
+void api_fail_read(struct grpc_call *c, int code)
+{
+    const char *damage = mvcc_damage(server_mvcc(grpc_call_app(c)));
+
+    if (code != ERR_DATA_DAMAGED) {
+        grpc_call_fail(c, code);
+        return;
+    }
+    log_error("mvcc", "stored data is damaged; the read was refused", LOG_STR("error", damage));
+    grpc_call_finish(c, GRPC_DATA_LOSS, damage);
+}
 
 static int answer_range(struct grpc_call *c, struct server *s, const Etcdserverpb__RangeRequest *q,
                         struct arena *a)
@@ -48,7 +61,7 @@ static void kv_range(struct grpc_call *c, const ProtobufCMessage *msg, struct sl
         arena_deinit(&big);
     }
     if (r < 0)
-        grpc_call_fail(c, r);
+        api_fail_read(c, r);
 }
 
 /* --- writes --- */
@@ -110,8 +123,9 @@ static void kv_txn(struct grpc_call *c, const ProtobufCMessage *msg, struct slic
 
     if (r == 0 && txn_is_read_only(q)) {
         r = read_txn(c, s, q);
-        if (r == 0)
-            return;
+        if (r < 0)
+            api_fail_read(c, r);
+        return;
     }
     if (r == 0)
         r = check_space(s, txn_cost(q));

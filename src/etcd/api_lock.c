@@ -17,7 +17,7 @@ static void locked(void *ctx, int code, const struct turn_result *res)
 
     state->turn = NULL;
     if (code < 0) {
-        grpc_call_fail(c, code);
+        api_fail_inside(c, code);
         return;
     }
     /* As upstream: of the write that took a free lock, else of the moment the wait ended. */
@@ -43,7 +43,7 @@ static void lock(struct grpc_call *c, const ProtobufCMessage *msg, struct slice 
 
     int r = turn_start(grpc_call_app(c), &turn, &state->turn);
     if (r < 0)
-        grpc_call_fail(c, r);
+        api_fail_inside(c, r);
 }
 
 static void lock_cancel(struct grpc_call *c)
@@ -65,7 +65,7 @@ static void unlocked(void *ctx, int code, const ProtobufCMessage *response)
 
     p->pending = NULL;
     if (code < 0) {
-        grpc_call_fail(c, code);
+        api_fail_inside(c, code);
         return;
     }
     out.header = ((const Etcdserverpb__DeleteRangeResponse *)(const void *)response)->header;
@@ -84,7 +84,7 @@ static void unlock(struct grpc_call *c, const ProtobufCMessage *msg, struct slic
                                      &del.base, unlocked, c, &p->pending)
                 : ERR_EMPTY_KEY;
     if (r < 0)
-        grpc_call_fail(c, r);
+        api_fail_inside(c, r);
 }
 
 const struct grpc_method lock_methods[] = {

@@ -49,8 +49,8 @@ static void maintenance_status(struct grpc_call *c, const ProtobufCMessage *msg,
     resp.header = &header;
     resp.version = (char *)(uintptr_t)ETCD_VERSION;
     resp.storageversion = (char *)(uintptr_t)ETCD_CLUSTER_VERSION;
-    resp.dbsize = (int64_t)db_size(server_db(s));
-    resp.dbsizeinuse = (int64_t)db_size_in_use(server_db(s));
+    resp.dbsize = (int64_t)server_store_bytes(s);
+    resp.dbsizeinuse = (int64_t)MIN(db_size_in_use(server_db(s)), server_store_bytes(s));
     resp.dbsizequota = (int64_t)server_quota_bytes(s);
     resp.leader = st.leader;
     resp.raftindex = st.commit;

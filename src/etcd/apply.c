@@ -30,15 +30,16 @@ Etcdserverpb__ResponseHeader *apply_header(const ProtobufCMessage *response)
     return ((const struct headed *)(const void *)response)->header;
 }
 
-int apply_check_put(struct apply_ctx *x, const Etcdserverpb__PutRequest *r)
+int apply_check_lease(struct apply_ctx *x, const Etcdserverpb__PutRequest *r)
+{
+    return r->lease == 0 || lease_exists(x->leases, r->lease) ? 0 : ERR_LEASE_NOT_FOUND;
+}
+
+int apply_check_key(struct apply_ctx *x, const Etcdserverpb__PutRequest *r)
 {
     struct mvcc_kv kv;
 
-    if (r->lease != 0 && !lease_exists(x->leases, r->lease))
-        return ERR_LEASE_NOT_FOUND;
-    if (r->ignore_value || r->ignore_lease)
-        return mvcc_get(x->mvcc, pb_slice(r->key), 0, &kv);
-    return 0;
+    return r->ignore_value || r->ignore_lease ? mvcc_get(x->mvcc, pb_slice(r->key), 0, &kv) : 0;
 }
 
 /* ignore_value and ignore_lease: what stands at the key now, copied, for writing moves it. */
@@ -133,7 +134,9 @@ static int do_put(struct apply_ctx *x, const Steadpb__RaftRequest *req, Protobuf
     if (e == 0)
         e = alarm_stands(x->alarms, ETCDSERVERPB__ALARM_TYPE__NOSPACE) ? ERR_NO_SPACE : 0;
     if (e == 0)
-        e = apply_check_put(x, req->put);
+        e = apply_check_lease(x, req->put);
+    if (e == 0)
+        e = apply_check_key(x, req->put);
     if (e < 0)
         return e;
     mvcc_write_begin(x->mvcc, x->arena);

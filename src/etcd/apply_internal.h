@@ -13,8 +13,10 @@ int apply_put(struct apply_ctx *x, const Etcdserverpb__PutRequest *r, int64_t re
               Etcdserverpb__PutResponse **ret);
 int apply_delete_range(struct apply_ctx *x, const Etcdserverpb__DeleteRangeRequest *r, int64_t rev,
                        Etcdserverpb__DeleteRangeResponse **ret);
-/* What must hold of a put before anything is written: 0 or the client's error. */
-int apply_check_put(struct apply_ctx *x, const Etcdserverpb__PutRequest *r);
+/* What must hold of a put before anything is written: 0 or the client's error. A put alone is asked
+ * for its lease first, one in a transaction for its key: upstream's order. */
+int apply_check_lease(struct apply_ctx *x, const Etcdserverpb__PutRequest *r);
+int apply_check_key(struct apply_ctx *x, const Etcdserverpb__PutRequest *r);
 int apply_txn(struct apply_ctx *x, const Etcdserverpb__TxnRequest *r, ProtobufCMessage **ret);
 
 void apply_write_end(struct apply_ctx *x);

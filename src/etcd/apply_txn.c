@@ -160,19 +160,59 @@ static int check_range_revision(struct apply_ctx *x, const Etcdserverpb__RangeRe
     return 0;
 }
 
-static int check_needs(struct apply_ctx *x, const Etcdserverpb__TxnRequest *r, const bool **path)
+/* The walk over the taken operations, in the order they will run. */
+struct needs {
+    struct apply_ctx *x;
+    const bool *path;
+    const Etcdserverpb__DeleteRangeRequest **dels; /* so far */
+    size_t ndels, cap;
+};
+
+static int note_delete(struct needs *n, const Etcdserverpb__DeleteRangeRequest *d)
 {
-    struct branch b = branch_of(r, *(*path)++);
+    if (n->ndels == n->cap) {
+        size_t cap = n->cap ? n->cap * 2 : 16;
+        const Etcdserverpb__DeleteRangeRequest **more =
+            arena_alloc(n->x->arena, cap * sizeof *more);
+        if (!more)
+            return ERR_LIMIT;
+        if (n->ndels)
+            memcpy(more, n->dels, n->ndels * sizeof *more);
+        n->dels = more;
+        n->cap = cap;
+    }
+    n->dels[n->ndels++] = d;
+    return 0;
+}
+
+/* A put that keeps the value or lease of its key needs the key also after the deletes before it.
+ * (Upstream finds out halfway through and stops for good.) */
+static int check_put_needs(struct needs *n, const Etcdserverpb__PutRequest *r)
+{
+    int e = apply_check_key(n->x, r);
+
+    if (r->ignore_value || r->ignore_lease)
+        for (size_t i = 0; i < n->ndels && e == 0; i++)
+            if (delete_takes(n->dels[i], pb_slice(r->key)))
+                e = ERR_KEY_NOT_FOUND;
+    return e < 0 ? e : apply_check_lease(n->x, r);
+}
+
+static int check_needs(struct needs *n, const Etcdserverpb__TxnRequest *r)
+{
+    struct branch b = branch_of(r, *n->path++);
     int e = 0;
 
     for (size_t i = 0; i < b.n && e == 0; i++) {
         const Etcdserverpb__RequestOp *op = b.ops[i];
         if (op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE)
-            e = check_range_revision(x, op->request_range);
+            e = check_range_revision(n->x, op->request_range);
         else if (op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT)
-            e = apply_check_put(x, op->request_put);
+            e = check_put_needs(n, op->request_put);
+        else if (op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_DELETE_RANGE)
+            e = note_delete(n, op->request_delete_range);
         else if (op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN)
-            e = check_needs(x, op->request_txn, path);
+            e = check_needs(n, op->request_txn);
     }
     return e;
 }
@@ -276,10 +316,10 @@ static int prepare(struct apply_ctx *x, const Etcdserverpb__TxnRequest *r, struc
 {
     struct path p = {0};
     int e = choose_path(x, r, &p);
-    const bool *path = p.taken;
+    struct needs n = {.x = x, .path = p.taken};
 
     if (e == 0)
-        e = check_needs(x, r, &path);
+        e = check_needs(&n, r);
     if (e < 0)
         return e;
     *t = (struct txn_run){.x = x, .path = p.taken, .base_rev = mvcc_revision(x->mvcc)};

@@ -357,6 +357,11 @@ uint64_t db_changes(const struct db *db)
     return db->changes;
 }
 
+uint64_t db_change_bytes(const struct db *db)
+{
+    return db->change_bytes;
+}
+
 int db_view_begin(struct db *db, MDB_txn **ret)
 {
     if (!db->env)

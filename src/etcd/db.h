@@ -73,8 +73,10 @@ int db_checkpoint_sync(struct db *db,
 void db_checkpoint_end(struct db *db);
 /* begin + sync + end, blocking. For start, stop, tests, tools. */
 int db_checkpoint(struct db *db, struct err *e);
-uint64_t
-db_changes(const struct db *db); /* puts and deletes since the last commit: when to checkpoint */
+/* Puts and deletes since the last commit, and the bytes of their keys and values: when to
+ * checkpoint. */
+uint64_t db_changes(const struct db *db);
+uint64_t db_change_bytes(const struct db *db);
 
 /* Reserves room in the file for about bytes more, on top of what has changed since the last commit;
  * 0 or ERR_NO_SPACE. Cheap when there is room already. To be called before each change that adds:

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -34,14 +35,23 @@ struct daemon {
     uv_signal_t signals[2];
     uv_timer_t tls_timer;
     bool ending;
+    unsigned io_stopping; /* io servers not yet done with it */
 };
 
 static const struct grpc_method *const services[] = {
     kv_methods,       watch_methods,       lease_methods,    cluster_methods, lock_methods,
-    election_methods, maintenance_methods, snapshot_methods, health_methods};
+    election_methods, maintenance_methods, snapshot_methods, health_methods,  auth_methods};
 
 static void warn_ignored(const struct opt_set *opts)
 {
+    size_t at = 0;
+
+    for (const char *v; (v = opt_env_unknown(opts, environ, &at));) {
+        cleanup_free char *name =
+            xasprintf("%.*s", (int)strcspn(v, "="), v); /* values may be secret */
+        log_warn("etcdmain", "unrecognized environment variable",
+                 LOG_STR("environment-variable", name));
+    }
     for (const struct opt *o = opts->rows; o->type != OPT_TYPE_END; o++)
         if (o->type == OPT_TYPE_IGNORED && opt_given(opts, o->name))
             log_warn("etcdmain", "this flag is accepted and has no effect here",
@@ -95,7 +105,10 @@ static int open_tls(struct daemon *d, struct err *e)
         return err_set(
             e, ERR_CONFIG,
             "an https:// URL is listened on: give --cert-file and --key-file, or --auto-tls");
-    cleanup_free char *fixtures = xasprintf("%s/fixtures/client", c->data_dir);
+    cleanup_free char *parent = xasprintf("%s/fixtures", c->data_dir);
+    cleanup_free char *fixtures = xasprintf("%s/client", parent);
+    if (mkdir(parent, 0700) < 0 && errno != EEXIST)
+        return err_set(e, -errno, "make directory '%s'", parent);
     return tls_server_context_auto(fixtures, (unsigned)c->self_signed_years, &d->tls, e);
 }
 
@@ -190,7 +203,21 @@ static void on_io_stopped(void *ctx)
 {
     struct daemon *d = ctx;
 
-    uv_stop(&d->loop);
+    if (--d->io_stopping == 0)
+        uv_stop(&d->loop);
+}
+
+/* The loop ends once both have let their connections go. */
+static void stop_io(struct daemon *d, uint64_t grace_ms)
+{
+    struct io_server *const all[] = {d->io, d->metrics_io};
+
+    d->ending = true;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        d->io_stopping += all[i] != NULL;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (all[i])
+            io_server_stop(all[i], grace_ms, on_io_stopped, d);
 }
 
 static void on_signal(uv_signal_t *sig, int number)
@@ -199,10 +226,9 @@ static void on_signal(uv_signal_t *sig, int number)
 
     if (d->ending)
         return;
-    d->ending = true;
     log_info("osutil", "received signal; shutting down",
              LOG_STR("signal", number == SIGINT ? "interrupt" : "terminated"));
-    io_server_stop(d->io, STOP_GRACE_MS, on_io_stopped, d);
+    stop_io(d, STOP_GRACE_MS);
 }
 
 static void watch_signals(struct daemon *d)
@@ -230,6 +256,10 @@ static void close_handle(uv_handle_t *h, void *arg)
 
 static void daemon_close(struct daemon *d)
 {
+    if (!d->ending)
+        stop_io(d, 0); /* a start that failed */
+    while (d->io_stopping)
+        uv_run(&d->loop, UV_RUN_ONCE);
     if (d->server)
         server_stop(d->server);
     io_server_free(d->metrics_io);

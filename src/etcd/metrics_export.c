@@ -71,7 +71,7 @@ static void take_values(struct server *s, const struct grpc_methods *methods, st
     v->has_leader = v->raft.leader != 0;
     v->is_leader = v->raft.leader == v->raft.id;
     v->quota = server_quota_bytes(s);
-    v->db_size = db_size(server_db(s));
+    v->db_size = server_store_bytes(s);
     v->db_in_use = db_size_in_use(server_db(s));
     v->revision = mvcc_revision(server_mvcc(s));
     v->compact_revision = mvcc_compact_revision(server_mvcc(s));

@@ -322,7 +322,8 @@ void server_stop(struct server *s)
         uv_run(s->loop, UV_RUN_ONCE);
     server_fail_pending(s);
     server_checkpoint_now(s);
-    server_tick_stop(s);
+    if (s->io)
+        server_tick_stop(s);
     log_writer_close(s->writer);
     s->writer = NULL;
 }
@@ -402,7 +403,7 @@ int server_quota_check(struct server *s, uint64_t cost)
 {
     uint64_t quota = server_quota_bytes(s);
 
-    if (quota == 0 || db_size(s->db) + cost < quota)
+    if (quota == 0 || server_store_bytes(s) + cost < quota)
         return 0;
     raise_quota_alarm(s);
     return ERR_NO_SPACE;

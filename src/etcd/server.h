@@ -82,6 +82,8 @@ const struct etcd_conf *server_conf(const struct server *s);
 struct alarm_set *server_alarms(struct server *s);
 void server_raft_status(const struct server *s, struct raft_status *ret);
 uint64_t server_quota_bytes(const struct server *s); /* 0: none */
+/* The store's file, and what has changed since it was last committed. */
+uint64_t server_store_bytes(const struct server *s);
 
 /* Quota: whether cost more bytes fit. When not, raises the NOSPACE alarm. */
 int server_quota_check(struct server *s, uint64_t cost);

@@ -14,6 +14,8 @@
 #define CHECKPOINT_CHANGES                                                                         \
     2000 /* table changes after which the store is committed: bounds the memory of dirty pages     \
             (about two pages each) and the length of one commit */
+#define CHECKPOINT_BYTES     (8ULL << 20) /* or after that many bytes of keys and values */
+#define CHECKPOINT_BYTES_MAX (64ULL << 20)
 #define CHECKPOINT_CHANGES_MAX                                                                     \
     40000 /* past it new log batches wait for the checkpoint under way: a slow disk */
 #define CHECKPOINT_IDLE_NS (500 * NS_PER_MS) /* and at the latest this long after a change */
@@ -115,6 +117,8 @@ void server_fail_pending(struct server *s); /* their askers hear ERR_STOPPED */
 int server_catch_up(struct server *s,
                     struct err *e); /* at start: until everything in the log is applied */
 /* server_store.c */
+/* A slow disk: too much has changed while a checkpoint is being synced. */
+bool server_store_lags(const struct server *s);
 void server_checkpoint_maybe(struct server *s, uint64_t now_ns);
 void server_spare_maybe(struct server *s);
 void server_compact_step(struct server *s, uint64_t now_ns);

@@ -104,7 +104,8 @@ void server_checkpoint_maybe(struct server *s, uint64_t now_ns)
 
     if (changes == 0 || db_checkpoint_pending(s->db))
         return;
-    if (changes < CHECKPOINT_CHANGES && now_ns - s->checkpoint_at_ns < CHECKPOINT_IDLE_NS)
+    if (changes < CHECKPOINT_CHANGES && db_change_bytes(s->db) < CHECKPOINT_BYTES &&
+        now_ns - s->checkpoint_at_ns < CHECKPOINT_IDLE_NS)
         return;
     checkpoint_begin(s, now_ns);
     server_offload(s, checkpoint_sync, checkpoint_done, s);
@@ -120,6 +121,17 @@ void server_checkpoint_now(struct server *s)
     checkpoint_sync(s);
     uv_sem_wait(&s->checkpoint_synced);
     checkpoint_finish(s);
+}
+
+bool server_store_lags(const struct server *s)
+{
+    return db_checkpoint_pending(s->db) && (db_changes(s->db) > CHECKPOINT_CHANGES_MAX ||
+                                            db_change_bytes(s->db) > CHECKPOINT_BYTES_MAX);
+}
+
+uint64_t server_store_bytes(const struct server *s)
+{
+    return db_size(s->db) + db_change_bytes(s->db);
 }
 
 int server_view_begin(struct server *s, MDB_txn **ret)

@@ -285,7 +285,7 @@ static void batch_written(struct server *s, struct batch *b)
 static bool may_write(const struct server *s)
 {
     return !list_empty(&s->gathered) && !log_writer_busy(s->writer) && !s->waits_for_spare &&
-           !(db_checkpoint_pending(s->db) && db_changes(s->db) > CHECKPOINT_CHANGES_MAX);
+           !server_store_lags(s);
 }
 
 static struct batch *next_batch(struct server *s)

@@ -114,6 +114,15 @@ static bool delete_holds(const Etcdserverpb__DeleteRangeRequest *d, struct slice
     return slice_cmp(key, end) < 0;
 }
 
+bool delete_takes(const Etcdserverpb__DeleteRangeRequest *d, struct slice key)
+{
+    struct slice end = pb_slice(d->range_end);
+
+    if (end.n == 1 && end.p[0] == 0)
+        return slice_cmp(key, pb_slice(d->key)) >= 0;
+    return delete_holds(d, key);
+}
+
 static int add_put(struct touched *t, struct slice key)
 {
     static char present;

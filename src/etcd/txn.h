@@ -7,6 +7,7 @@
 #define ETCD_TXN_H
 
 #include "base/err.h"
+#include "base/slice.h"
 #include "rpc.pb-c.h"
 
 #define TXN_DEPTH_MAX                                                                              \
@@ -20,6 +21,9 @@ int check_delete_range(const Etcdserverpb__DeleteRangeRequest *r);
 /* Counts (max_ops: --max-txn-ops, less what the levels above used), keys, and that no key is put
  * twice or put and deleted on paths that can both be taken. */
 int check_txn(const Etcdserverpb__TxnRequest *r, size_t max_ops);
+
+/* Whether the delete takes key, with the end "\0" read as "no end", as the store does. */
+bool delete_takes(const Etcdserverpb__DeleteRangeRequest *d, struct slice key);
 
 /* Only ranges, all of them at the top: answered without a log entry. */
 bool txn_is_read_only(const Etcdserverpb__TxnRequest *r);
