@@ -183,6 +183,7 @@ def test_broken_new_certificate_leaves_the_old_one(new_server, pki, tmp_path):
     assert "live.pem" in s.log
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_old_tls_versions_are_refused(tls_server, pki):
     s = tls_server()
     with pytest.raises((ssl.SSLError, OSError)):
