@@ -65,8 +65,8 @@ struct server {
     uint64_t unwritten_bytes;          /* proposed, not yet in the log: held against wal_room */
     bool spare_running;
     bool waits_for_spare; /* the next batch needs a new segment */
-    bool spare_failed;   /* the last try to make one: no space */
-    struct list pending; /* proposals by index */
+    bool spare_failed;    /* the last try to make one: no space */
+    struct list pending;  /* proposals by index */
     struct list free_proposals;
     struct buf propose_buf;
 

@@ -144,13 +144,6 @@ static struct buf *collect_output(struct conn *c)
     return tls_conn_output(c->tls);
 }
 
-/* http1 stops while its output is large and goes on when fed. */
-static void feed_more(struct conn *c)
-{
-    if (c->state == CONN_HTTP1 && !http1_wants_read(c->h1))
-        http1_feed(c->h1, SLICE_EMPTY);
-}
-
 static void finish_flush(struct conn *c)
 {
     if (c->state == CONN_CLOSED || c->writing.n > 0)
@@ -159,8 +152,12 @@ static void finish_flush(struct conn *c)
         server_conn_dirty(c);
     else if (c->state != CONN_LINGER && wants_close(c))
         begin_linger(c);
-    else
-        feed_more(c);
+}
+
+/* http1 keeps input while its output is large; only being fed lets it go on. */
+static bool http1_held(const struct conn *c)
+{
+    return c->state == CONN_HTTP1 && !http1_wants_read(c->h1);
 }
 
 void conn_flush(struct conn *c)
@@ -184,6 +181,8 @@ void conn_flush(struct conn *c)
             buf_clear(out);
         else
             write_rest(c, out, n < 0 ? 0 : (size_t)n);
+        if (http1_held(c)) /* there is room again */
+            c->more = true;
     }
     finish_flush(c);
     conn_update_reading(c);
@@ -387,6 +386,8 @@ void conn_resume(struct conn *c)
 {
     if (c->state == CONN_HTTP2 && grpc_conn_resume(c->h2))
         c->server->received = true;
+    if (http1_held(c) && c->writing.n == 0)
+        feed(c, SLICE_EMPTY);
 }
 
 static bool write_stalled(struct conn *c, uint64_t now_ns)

@@ -170,7 +170,6 @@ static void on_listener_closed(uv_handle_t *h)
     struct listener *l = h->data;
     struct io_server *s = l->server;
 
-    list_del(&l->node);
     free(l);
     s->nhandles--;
     server_check_stopped(s);
@@ -233,13 +232,13 @@ int io_server_listen(struct io_server *s, const char *host, uint16_t port, struc
     l->tls = tls;
     l->tcp.data = l;
     uv_tcp_init(s->conf.loop, &l->tcp);
-    list_add_tail(&s->listeners, &l->node);
     s->nhandles++;
     r = bind_and_listen(l, &addr, host[0] == 0, port);
     if (r < 0) {
         uv_close((uv_handle_t *)&l->tcp, on_listener_closed);
         return err_set(e, r, "listen on '%s:%u'", host, (unsigned)port);
     }
+    list_add_tail(&s->listeners, &l->node);
     if (ret_port)
         *ret_port = bound_port(&l->tcp);
     return 0;
@@ -286,8 +285,10 @@ void io_server_stop(struct io_server *s, uint64_t grace_ms, void (*done)(void *c
     s->stop_ns = server_now_ns(s) + grace_ms * NS_PER_MS;
     s->stopped = done;
     s->stopped_ctx = ctx;
-    list_for_each (it, &s->listeners)
+    list_for_each (it, &s->listeners) {
+        list_del(it);
         uv_close((uv_handle_t *)&container_of(it, struct listener, node)->tcp, on_listener_closed);
+    }
     list_for_each (it, &s->conns)
         conn_stop(container_of(it, struct conn, node));
     server_check_stopped(s);

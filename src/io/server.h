@@ -23,10 +23,11 @@ struct io_server_conf {
     struct grpc_methods *methods; /* NULL: no gRPC */
     http_handler *http;           /* NULL: other requests get 404 */
     void *http_ctx;
+    /* 0 in these three: the default of wire/limits.h. */
     size_t request_max;   /* bytes of the largest gRPC message accepted */
     uint32_t streams_max; /* concurrent per connection */
     uint32_t connections_max;
-    uint64_t keepalive_min_ns;      /* pings closer than this: GOAWAY too_many_pings */
+    uint64_t keepalive_min_ns; /* pings closer than this: GOAWAY too_many_pings; 0: no policing */
     uint64_t keepalive_interval_ns; /* we ping an idle HTTP/2 peer this often; 0: never */
     uint64_t keepalive_timeout_ns;  /* and close it when no answer comes within this */
     /* Called at the end of each loop turn in which anything was received, before sockets are
@@ -42,11 +43,11 @@ int io_server_listen(struct io_server *s, const char *host, uint16_t port, struc
                      uint16_t *ret_port, struct err *e);
 /* Stops accepting, sends GOAWAY, ends open calls with UNAVAILABLE "etcdserver: server stopped";
  * connections end when flushed or after grace_ms. done is called once nothing is left; then free.
- */
+ * Needed before free in any case, as handles close only while the loop runs. */
 void io_server_stop(struct io_server *s, uint64_t grace_ms, void (*done)(void *ctx), void *ctx);
 void io_server_free(struct io_server *s);
-/* Calls whose answer is still owed (unary and streams that have not been idle are not told apart):
- * lets the store choose between writing its log inline and handing it to the log thread. */
+/* Unary calls whose answer is still owed: lets the store choose between writing its log inline and
+ * handing it to the log thread. */
 size_t io_server_unary_open(const struct io_server *s);
 size_t io_server_connections(const struct io_server *s);
 

@@ -81,7 +81,7 @@ static inline uint64_t server_now_ns(const struct io_server *s)
 /* conn.c */
 /* Takes the connection that waits on the listener, or turns it away. */
 void conn_accept(struct io_server *s, uv_stream_t *listener, struct tls_context *tls);
-/* Single-message calls that waited for room are run. */
+/* Runs what waited for room in the output. */
 void conn_resume(struct conn *c);
 /* Writes what there is, closes when all is done. */
 void conn_flush(struct conn *c);

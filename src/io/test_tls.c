@@ -176,8 +176,10 @@ static bool carry(struct end *from, struct end *to, size_t piece)
 
 static void run(struct wire *w, size_t piece)
 {
-    while (carry(&w->client, &w->server, piece) | carry(&w->server, &w->client, piece))
-        ;
+    for (bool moved = true; moved;) {
+        moved = carry(&w->client, &w->server, piece);
+        moved |= carry(&w->server, &w->client, piece);
+    }
 }
 
 static void connect_ends(struct wire *w, const struct tls_files *server,

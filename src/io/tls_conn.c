@@ -78,7 +78,7 @@ static void expect_server(SSL *ssl, const char *name)
         return;
     ERR_clear_error();
     X509_VERIFY_PARAM_set1_host(param, name, 0);
-    SSL_set_tlsext_host_name(ssl, name);
+    SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)name);
 }
 
 struct tls_conn *tls_conn_new(struct tls_context *c, const char *server_name)

@@ -89,7 +89,9 @@ background() {
     local out=$1
     shift
     say_command "$@" '&'
-    client "$@" >"$out" 2>&1 </dev/null &
+    # exec: the job is the client itself, so that ending the job ends it.
+    (program=${!1} && shift && exec "$program" --endpoints="127.0.0.1:$etcd_port" "$@") \
+        >"$out" 2>&1 </dev/null &
     jobs_started+=($!)
 }
 

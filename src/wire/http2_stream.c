@@ -119,7 +119,7 @@ int http2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *fr
 struct http2_stream *http2_request(struct http2 *h, const struct http_header *headers, size_t n,
                                    bool end, void *user)
 {
-    nghttp2_nv nv[HEADERS_MAX];
+    UNZEROED nghttp2_nv nv[HEADERS_MAX];
 
     assert(!h->conf.server);
     if (n > HEADERS_MAX || !http2_usable(h))
@@ -143,7 +143,7 @@ struct http2_stream *http2_request(struct http2 *h, const struct http_header *he
 static int respond(struct http2_stream *s, const struct http_header *headers, size_t n, bool end,
                    uint8_t flags)
 {
-    nghttp2_nv nv[HEADERS_MAX];
+    UNZEROED nghttp2_nv nv[HEADERS_MAX];
     nghttp2_data_provider body = {{.ptr = s}, body_wanted};
 
     assert(s->h->conf.server);

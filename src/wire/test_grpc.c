@@ -233,8 +233,10 @@ static bool carry(struct rig *r, bool to_server)
 
 static void run(struct rig *r)
 {
-    while (carry(r, true) | carry(r, false))
-        ;
+    for (bool moved = true; moved;) {
+        moved = carry(r, true);
+        moved |= carry(r, false);
+    }
 }
 
 static struct grpc_client_call *open_call(struct rig *r, const char *path, struct outcome *o)
@@ -246,8 +248,9 @@ static struct grpc_client_call *open_call(struct rig *r, const char *path, struc
 /* "service" = name */
 static void send_name(struct grpc_client_call *c, const char *name)
 {
-    Grpc__Health__V1__HealthCheckRequest q = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    Grpc__Health__V1__HealthCheckRequest q;
 
+    grpc__health__v1__health_check_request__init(&q);
     q.service = (char *)(uintptr_t)name;
     assert_int_equal(grpc_client_send(c, &q.base), 0);
 }
@@ -308,8 +311,9 @@ static void metadata_reaches_the_method(void **state)
     struct rig *r = *state;
     struct http_header md[] = {{SLICE_LIT("x-token"), SLICE_LIT("secret")}};
     struct outcome o = {.status = -1};
-    Grpc__Health__V1__HealthCheckRequest q = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    Grpc__Health__V1__HealthCheckRequest q;
 
+    grpc__health__v1__health_check_request__init(&q);
     grpc_client_unary(r->client, "/t.S/Unary", NS_PER_S, r->now_ns, md, 1, &q.base, &client_handler,
                       &o);
     run(r);
@@ -477,8 +481,9 @@ static void servers_deadline_cancels_and_answers(void **state)
 {
     struct rig *r = *state;
     struct outcome o = {.status = -1}, o2 = {.status = -1};
-    Grpc__Health__V1__HealthCheckRequest q = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    Grpc__Health__V1__HealthCheckRequest q;
 
+    grpc__health__v1__health_check_request__init(&q);
     grpc_client_unary(r->client, "/t.S/Later", 5 * NS_PER_S, r->now_ns, NULL, 0, &q.base,
                       &client_handler, &o);
     grpc_client_unary(r->client, "/t.S/Later", 9 * NS_PER_S, r->now_ns, NULL, 0, &q.base,
@@ -505,8 +510,9 @@ static void clients_deadline_ends_the_call(void **state)
 {
     struct rig *r = *state;
     struct outcome o = {.status = -1};
-    Grpc__Health__V1__HealthCheckRequest q = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    Grpc__Health__V1__HealthCheckRequest q;
 
+    grpc__health__v1__health_check_request__init(&q);
     grpc_client_unary(r->client, "/t.S/Later", 5 * NS_PER_S, r->now_ns, NULL, 0, &q.base,
                       &client_handler, &o);
     run(r);

@@ -140,8 +140,10 @@ static bool carry(struct pair *p, struct http2 *from, struct http2 *to)
 
 static void run(struct pair *p)
 {
-    while (carry(p, p->client.h, p->server.h) | carry(p, p->server.h, p->client.h))
-        ;
+    for (bool moved = true; moved;) {
+        moved = carry(p, p->client.h, p->server.h);
+        moved |= carry(p, p->server.h, p->client.h);
+    }
 }
 
 static void request_and_answer_with_trailers(void **state)
@@ -364,6 +366,24 @@ static void floods_of_control_frames_end_the_connection(void **state)
     }
 }
 
+static void pings_that_answer_our_data_are_no_flood(void **state)
+{
+    struct pair p;
+
+    pair_init(&p);
+    http2_request(p.client.h, request, 4, false, NULL);
+    run(&p);
+    http2_respond(p.server.s, ok, 1, false);
+    for (int i = 0; i < 5 * LIMIT_CONTROL_PER_S; i++) {
+        http2_send(p.server.s, SLICE_LIT("x"));
+        run(&p);
+        http2_feed(p.server.h, ping, p.now_ns);
+        run(&p);
+        assert_false(http2_done(p.server.h));
+    }
+    pair_deinit(&p);
+}
+
 /* Sends a ping each gap_ns until the server has enough; how many it took, at most 10. */
 static int pings_until_goaway(uint64_t gap_ns, bool with_stream, bool answer_between)
 {
@@ -516,6 +536,7 @@ int main(void)
         cmocka_unit_test(reset_flood_ends_the_connection),
         cmocka_unit_test(resets_at_a_bearable_pace_are_fine),
         cmocka_unit_test(floods_of_control_frames_end_the_connection),
+        cmocka_unit_test(pings_that_answer_our_data_are_no_flood),
         cmocka_unit_test(too_many_pings_are_policed_as_grpc_go_does),
         cmocka_unit_test(silent_peer_is_pinged_then_given_up),
         cmocka_unit_test(shutdown_lets_open_streams_finish),
