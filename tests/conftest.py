@@ -11,7 +11,10 @@ import pytest  # noqa: E402
 
 from harness.api import Api  # noqa: E402
 from harness.ctl import Ctl  # noqa: E402
-from harness.server import Server  # noqa: E402
+from harness.server import Server, etcd_binary  # noqa: E402
+
+if not os.access(etcd_binary(), os.X_OK):
+    pytest.exit(f"no etcd at {etcd_binary()}: ./dev build makes it, ETCD_BIN names another", 2)
 
 @pytest.fixture
 def new_server():

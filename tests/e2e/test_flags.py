@@ -42,7 +42,7 @@ def test_help_names_the_flags():
 
 def test_unknown_flag_is_refused_with_a_hint():
     p = etcd("--data-dri", "x")
-    assert p.returncode != 0 and "data-dri" in p.stdout + p.stderr
+    assert p.returncode > 0 and "data-dri" in p.stdout + p.stderr
     if VERSION >= (3, 6):
         assert "data-dir" in p.stdout + p.stderr
 
@@ -57,13 +57,13 @@ def test_unknown_flag_is_refused_with_a_hint():
 ])
 def test_bad_values_are_refused(tmp_path, args):
     p = etcd("--data-dir", str(tmp_path / "d"), *args)
-    assert p.returncode != 0 and p.stdout + p.stderr
+    assert p.returncode > 0 and p.stdout + p.stderr
 
 
 def test_listen_without_advertise_is_refused(tmp_path):
     port, = free_ports(1)
     p = etcd("--data-dir", str(tmp_path / "d"), "--listen-client-urls", f"http://127.0.0.1:{port}")
-    assert p.returncode != 0 and "advertise-client-urls" in p.stdout + p.stderr
+    assert p.returncode > 0 and "advertise-client-urls" in p.stdout + p.stderr
 
 
 @pytest.mark.parametrize("form", ["--x v", "--x=v", "-x v", "-x=v"])
@@ -99,7 +99,7 @@ def test_environment(new_server):
 def test_flag_and_environment_in_conflict_are_refused(tmp_path):
     p = etcd("--name", "a", "--data-dir", str(tmp_path / "d"), env={"ETCD_NAME": "b"})
     text = p.stdout + p.stderr
-    assert p.returncode != 0 and "ETCD_NAME" in text
+    assert p.returncode > 0 and "ETCD_NAME" in text
 
 
 def test_unknown_environment_is_only_warned_about(new_server):
@@ -125,7 +125,7 @@ def test_config_file_errors_name_the_place(tmp_path):
                            ("quota-backend-bytes: much\n", "quota-backend-bytes")):
         path.write_text(text)
         p = etcd("--config-file", str(path))
-        assert p.returncode != 0 and expected in p.stdout + p.stderr, text
+        assert p.returncode > 0 and expected in p.stdout + p.stderr, text
 
 
 def test_start_up_lines_of_all_generations(new_server):
@@ -186,7 +186,7 @@ def test_second_server_on_the_same_data_is_refused(fresh):
     if VERSION < (3, 6):
         pytest.skip("3.4 waits for the lock forever")
     second.spawn()
-    assert second.wait_exit(20) != 0
+    assert second.wait_exit(20) > 0
     assert "in use" in second.log or "lock" in second.log
     assert fresh.alive()
 
@@ -197,7 +197,7 @@ def test_port_in_use_is_said(new_server):
         taken.bind(("127.0.0.1", s.port))
         taken.listen()
         s.spawn()
-        assert s.wait_exit() != 0
+        assert s.wait_exit() > 0
     assert "address already in use" in s.log.lower()
 
 
@@ -208,7 +208,7 @@ def test_port_in_use_names_the_port(new_server):
         taken.bind(("127.0.0.1", s.port))
         taken.listen()
         s.spawn()
-        assert s.wait_exit() != 0
+        assert s.wait_exit() > 0, "a failure to start is an exit status, not a signal"
     assert str(s.port) in s.log
 
 
@@ -216,7 +216,7 @@ def test_data_directory_that_cannot_be_made_is_said(new_server):
     s = new_server()
     s.data_dir = pathlib.Path("/proc/no/such/place")
     s.spawn()
-    assert s.wait_exit() != 0 and "/proc/no" in s.log
+    assert s.wait_exit() > 0 and "/proc/no" in s.log
 
 
 def test_max_txn_ops_and_request_bytes(new_server):

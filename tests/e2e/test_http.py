@@ -1,5 +1,6 @@
 """HTTP on the client port, by curl and by hand: health, version, metrics, refusals."""
 import json
+import re
 import socket
 import subprocess
 
@@ -187,7 +188,7 @@ def test_request_in_single_bytes(shared):
 def test_ambiguous_or_malformed_requests_are_refused_and_closed(shared, bad):
     got = talk(shared, bad)
     assert got.split(b" ")[1][:1] in (b"4", b"5"), got
-    assert got.count(b"HTTP/1.1 ") == 1
+    assert len(re.findall(rb"^HTTP/1\.1 \d", got, re.M)) == 1
 
 
 @needs_ours

@@ -189,13 +189,6 @@ def test_grpc_health(api):
     assert api.Check().status == 1
 
 
-def test_auth_is_not_enabled(api):
-    if VERSION >= (3, 6):
-        assert not api.AuthStatus().enabled
-    with refused(grpc.StatusCode.UNIMPLEMENTED):
-        api.raw("/etcdserverpb.Auth/NoSuchMethod", b"")
-
-
 @needs_ours
 def test_unknown_service_and_method_are_refused(api):
     for path in ("/etcdserverpb.KV/Nope", "/no.such.Service/Method"):

@@ -183,6 +183,7 @@ def test_broken_new_certificate_leaves_the_old_one(new_server, pki, tmp_path):
     assert "live.pem" in s.log
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_old_tls_versions_are_refused(tls_server, pki):
     s = tls_server()
     with pytest.raises((ssl.SSLError, OSError)):
@@ -197,7 +198,7 @@ def test_missing_or_wrong_files_are_said_at_start(new_server, pki, tmp_path):
                  ["--cert-file", str(tmp_path / "bad.pem"), "--key-file", str(key)]):
         s = new_server(scheme="https", args=args)
         s.spawn()
-        assert s.wait_exit() != 0
+        assert s.wait_exit() > 0
         assert s.log
 
 
@@ -213,7 +214,7 @@ def test_wrong_files_are_named(new_server, pki, tmp_path):
                        (["--cert-file", str(cert), "--key-file", str(other_key)], "other-key.pem")):
         s = new_server(scheme="https", args=args)
         s.spawn()
-        assert s.wait_exit() != 0
+        assert s.wait_exit() > 0
         assert name in s.log
 
 

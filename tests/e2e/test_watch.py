@@ -10,6 +10,9 @@ from harness.marks import needs_36
 
 PUT, DELETE = 0, 1
 
+# Closing python3-etcd3's client races with its own watch thread, which then complains.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
 
 def shape(events):
     return [(e.type, e.kv.key, e.kv.value) for e in events]
@@ -343,8 +346,6 @@ def test_etcdctl_watch_of_compacted_revision_says_so(fresh):
     assert "required revision has been compacted" in p.stderr
 
 
-# Closing the client races with its own watch thread, which then complains.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_python_etcd3_watch(shared):
     import etcd3
     with etcd3.client(host="127.0.0.1", port=shared.port) as client:

@@ -169,8 +169,12 @@ class Server:
         return self.process is not None and self.process.poll() is None
 
     def remove(self):
+        """Ends it and its data. What a sanitizer said in its life is raised here."""
         self.kill()
+        found = re.search(r"^.*(Sanitizer|runtime error:).*$", self.log, re.M)
+        said = self.log[found.start():][:4000] if found else None
         shutil.rmtree(self.dir, ignore_errors=True)
+        assert not said, said
 
     def __enter__(self):
         return self
