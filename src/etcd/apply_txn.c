@@ -155,7 +155,9 @@ static int check_range_revision(struct apply_ctx *x, const Etcdserverpb__RangeRe
 {
     if (r->revision > mvcc_revision(x->mvcc))
         return ERR_FUTURE_REV;
-    if (r->revision > 0 && r->revision < mvcc_compact_revision(x->mvcc))
+    /* Also for negative ones, which stand for now outside of transactions: upstream's order of
+     * looking. */
+    if (r->revision != 0 && r->revision < mvcc_compact_revision(x->mvcc))
         return ERR_COMPACTED;
     return 0;
 }

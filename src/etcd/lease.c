@@ -198,22 +198,26 @@ size_t lease_count(const struct lease_set *s)
     return map_count(&s->by_id);
 }
 
-static int compare_ids(const void *a, const void *b)
+static int by_expiry(const void *a, const void *b)
 {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    const struct lease *x = *(const struct lease *const *)a, *y = *(const struct lease *const *)b;
 
-    return x < y ? -1 : x > y;
+    if (x->deadline_ns != y->deadline_ns)
+        return x->deadline_ns < y->deadline_ns ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
 }
 
 void lease_list(const struct lease_set *s, int64_t *out)
 {
+    cleanup_free const struct lease **all = xcalloc(lease_count(s) + 1, sizeof *all);
     size_t n = 0;
 
     map_for_each (e, &s->by_id)
-        out[n++] = ((const struct lease *)e->value)->id;
+        all[n++] = e->value;
     assert(n == lease_count(s));
-    if (n)
-        qsort(out, n, sizeof *out, compare_ids);
+    qsort(all, n, sizeof *all, by_expiry);
+    for (size_t i = 0; i < n; i++)
+        out[i] = all[i]->id;
 }
 
 /* --- expiry --- */

@@ -32,7 +32,7 @@ int lease_renew(struct lease_set *s, int64_t id, uint64_t now_ns, int64_t *ret_t
 int lease_time_to_live(const struct lease_set *s, int64_t id, uint64_t now_ns, int64_t *ret_left_s,
                        int64_t *ret_granted_s);
 size_t lease_count(const struct lease_set *s);
-/* Ids in ascending order into out (room for lease_count). */
+/* Ids into out (room for lease_count), the soonest to expire first, as upstream lists them. */
 void lease_list(const struct lease_set *s, int64_t *out);
 /* When the next one expires; UINT64_MAX: none. */
 uint64_t lease_next_deadline_ns(const struct lease_set *s);

@@ -225,7 +225,8 @@ static int step(struct watcher *w, int wake_fd, int *ret_code)
         *ret_code = take_answer(w, (const void *)m);
     else if (r == -EINTR)
         return r;
-    else if (r == 1 || r == ERR_UNAVAILABLE || r == ERR_NO_LEADER)
+    else if (r == 1 ||
+             err_grpc(r) == GRPC_UNAVAILABLE) /* it may come back, or another may answer */
         reopen_stream(w);
     else {
         ctl_call_text(&e, r, client_stream_status(w->stream));

@@ -1,7 +1,7 @@
 """Two equal etcd servers, one driven by our etcdctl and one by Debian's, so that the same commands
 leave both at the same revision and their outputs can be compared byte for byte.
 
-ETCD_BIN: the server (default /usr/bin/etcd). ETCDCTL_BIN: our etcdctl (default build/bin/etcdctl).
+PEER_ETCD: the server (default /usr/bin/etcd). OUR_ETCDCTL: our etcdctl (default build/bin/etcdctl).
 ETCDCTL_REF: the reference (default /usr/bin/etcdctl)."""
 import os
 import re
@@ -13,8 +13,8 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ETCD = os.environ.get("ETCD_BIN", "/usr/bin/etcd")
-OURS = os.environ.get("ETCDCTL_BIN", os.path.join(ROOT, "build", "bin", "etcdctl"))
+ETCD = os.environ.get("PEER_ETCD", "/usr/bin/etcd")
+OURS = os.environ.get("OUR_ETCDCTL", os.path.join(ROOT, "build", "bin", "etcdctl"))
 REF = os.environ.get("ETCDCTL_REF", "/usr/bin/etcdctl")
 
 
