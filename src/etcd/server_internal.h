@@ -15,10 +15,11 @@
     2000 /* table changes after which the store is committed: bounds the memory of dirty pages     \
             (about two pages each) and the length of one commit */
 #define CHECKPOINT_BYTES     (8ULL << 20) /* or after that many bytes of keys and values */
-#define CHECKPOINT_BYTES_MAX (64ULL << 20)
+#define CHECKPOINT_BYTES_MAX (16ULL << 20)
 #define CHECKPOINT_CHANGES_MAX                                                                     \
-    40000 /* past it new log batches wait for the checkpoint under way: a slow disk */
+    12000 /* past it new log batches wait for the checkpoint under way: a slow disk */
 #define CHECKPOINT_IDLE_NS (500 * NS_PER_MS) /* and at the latest this long after a change */
+#define LOG_BYTES_KEPT     (32ULL << 20) /* log written since the last cut: a start reads this much */
 #define SPACE_HEADROOM                                                                             \
     (16ULL * 1024 * 1024)          /* kept reserved on disk for the store beyond what is accepted */
 #define UNAPPLIED_MAX         5000 /* upstream: beyond it "too many requests" */
@@ -85,6 +86,7 @@ struct server {
     uint64_t checkpoint_begin_ns; /* its sync */
     uint64_t durable_applied;     /* applied index of the last finished one */
     uint64_t cut_index, cut_term; /* the log may be cut here at the next snapshot mark */
+    uint64_t cut_log_bytes;       /* stats.wal_bytes when that was chosen */
     uint64_t marked_index;        /* snapshot mark last put in the log */
     uint64_t checkpoint_term;
     uv_sem_t checkpoint_synced; /* posted when a sync has finished, taken by who ends it */
@@ -120,6 +122,9 @@ int server_catch_up(struct server *s,
 /* A slow disk: too much has changed while a checkpoint is being synced. */
 bool server_store_lags(const struct server *s);
 void server_checkpoint_maybe(struct server *s, uint64_t now_ns);
+/* The same between the entries of a large batch, which must not gather dirty pages without bound:
+ * waits for the disk when it lags. */
+void server_checkpoint_within(struct server *s);
 void server_spare_maybe(struct server *s);
 void server_compact_step(struct server *s, uint64_t now_ns);
 void server_check_maybe(struct server *s, uint64_t now_ns);

@@ -52,16 +52,17 @@ static int checkpoint_sync(void *arg)
     return 0;
 }
 
-/* Log entries up to the checkpoint before the last --snapshot-count entries may go: a follower that
- * lags a little can still be served from the log. */
+/* What the store holds durably need not stay in the log: it is cut here once enough entries or
+ * bytes stand behind the last cut. */
 static void choose_cut(struct server *s)
 {
     s->durable_applied = s->checkpoint_applied;
-    raft_compacted(s->raft, s->durable_applied);
-    if (s->durable_applied < s->cut_index + s->conf->snapshot_count)
+    if (s->durable_applied < s->cut_index + s->conf->snapshot_count &&
+        s->stats.wal_bytes < s->cut_log_bytes + LOG_BYTES_KEPT)
         return;
     s->cut_index = s->durable_applied;
     s->cut_term = s->checkpoint_term;
+    s->cut_log_bytes = s->stats.wal_bytes;
 }
 
 /* Ends the checkpoint whose sync has finished. The semaphore tells: whoever takes it ends it, the
@@ -111,12 +112,26 @@ void server_checkpoint_maybe(struct server *s, uint64_t now_ns)
     server_offload(s, checkpoint_sync, checkpoint_done, s);
 }
 
+static void checkpoint_wait(struct server *s)
+{
+    if (!db_checkpoint_pending(s->db))
+        return;
+    uv_sem_wait(&s->checkpoint_synced);
+    checkpoint_finish(s);
+}
+
+void server_checkpoint_within(struct server *s)
+{
+    if (db_changes(s->db) < CHECKPOINT_CHANGES && db_change_bytes(s->db) < CHECKPOINT_BYTES)
+        return;
+    if (server_store_lags(s))
+        checkpoint_wait(s);
+    server_checkpoint_maybe(s, server_now_ns(s));
+}
+
 void server_checkpoint_now(struct server *s)
 {
-    if (db_checkpoint_pending(s->db)) {
-        uv_sem_wait(&s->checkpoint_synced);
-        checkpoint_finish(s);
-    }
+    checkpoint_wait(s);
     checkpoint_begin(s, server_now_ns(s));
     checkpoint_sync(s);
     uv_sem_wait(&s->checkpoint_synced);

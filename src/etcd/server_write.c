@@ -439,9 +439,11 @@ static void apply_committed(struct server *s, const struct raft_entry *entries, 
             mvcc_set_applied(s->mvcc, entries[i].index, entries[i].term);
         else
             apply_entry(s, &entries[i]);
+        server_checkpoint_within(s);
     }
     s->stats.proposals_committed = s->stats.proposals_applied = entries[n - 1].index;
     raft_applied(s->raft, entries[n - 1].index);
+    raft_compacted(s->raft, s->durable_applied);
     uint64_t now = server_now_ns(s);
     histogram_observe_ns(&s->apply_seconds, (now - begin));
     server_checkpoint_maybe(s, now);
