@@ -1,6 +1,7 @@
 #include "etcdutl/commands.h"
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -158,6 +159,16 @@ int util_snapshot_status(const struct util_conf *c, int nargs, char **args, stru
 
 /* --- restore --- */
 
+static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    return remove(path);
+}
+
+static void remove_tree(const char *path)
+{
+    nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 /* A log that begins behind what the store holds. */
 static int make_log(const char *dir, uint64_t cluster_id, uint64_t member_id, uint64_t index,
                     uint64_t term, struct err *e)
@@ -216,6 +227,7 @@ int util_snapshot_restore(const struct util_conf *c, int nargs, char **args, str
     uint64_t index, term;
     uint64_t member_id = member_id_make(c->initial_advertise_peer_urls, c->initial_cluster_token);
     int r = make_dirs((char *const[]){data, member, snap, wal}, 4, e);
+    bool made = r == 0;
 
     if (r == 0)
         r = extract(args[0], db_path, c->skip_hash_check, e);
@@ -225,5 +237,7 @@ int util_snapshot_restore(const struct util_conf *c, int nargs, char **args, str
         r = make_log(wal, cluster_id_make(member_id), member_id, index, term, e);
     if (r == 0)
         printf("restored '%s' to '%s': start with etcd --data-dir %s\n", args[0], data, data);
+    else if (made)
+        remove_tree(data); /* ours from the first directory on: nothing else can stand in it */
     return r;
 }
