@@ -440,6 +440,7 @@ static void apply_committed(struct server *s, const struct raft_entry *entries, 
         else
             apply_entry(s, &entries[i]);
     }
+    watch_hub_flush(s->watches);
     s->stats.proposals_committed = s->stats.proposals_applied = entries[n - 1].index;
     raft_applied(s->raft, entries[n - 1].index);
     uint64_t now = server_now_ns(s);
