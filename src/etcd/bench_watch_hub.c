@@ -27,6 +27,7 @@ static void publish_all(struct watch_hub *h, unsigned long n)
                                        .mod_rev = (int64_t)i + 2,
                                        .version = (int64_t)i + 1}};
         watch_hub_publish(h, &ev, 1, ev.kv.mod_rev);
+        watch_hub_flush(h);
     }
 }
 

@@ -85,6 +85,7 @@ static void publish(struct server *s)
     const struct mvcc_event *ev = fake_events(s->mvcc, mvcc_revision(s->mvcc), &n);
 
     watch_hub_publish(s->hub, ev, n, mvcc_revision(s->mvcc));
+    watch_hub_flush(s->hub);
 }
 
 int64_t fake_client_put(struct server *s, const char *key, const char *value, int64_t lease)

@@ -441,6 +441,7 @@ static void apply_committed(struct server *s, const struct raft_entry *entries, 
             apply_entry(s, &entries[i]);
         server_checkpoint_within(s);
     }
+    watch_hub_flush(s->watches);
     s->stats.proposals_committed = s->stats.proposals_applied = entries[n - 1].index;
     raft_applied(s->raft, entries[n - 1].index);
     raft_compacted(s->raft, s->durable_applied);

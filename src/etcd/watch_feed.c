@@ -162,6 +162,7 @@ static void compact_streams(struct list *streams, int64_t compact_rev)
 
 void watch_hub_compacted(struct watch_hub *h, int64_t compact_rev)
 {
+    watch_hub_flush(h);
     compact_streams(&h->feed, compact_rev);
     compact_streams(&h->blocked, compact_rev);
 }
@@ -225,6 +226,7 @@ bool watch_hub_step(struct watch_hub *h, uint64_t now_ns)
 {
     struct watch_budget budget = {WATCH_STEP_RECORDS, WATCH_STEP_BYTES};
 
+    watch_hub_flush(h);
     h->now_ns = now_ns;
     notify_step(h);
     while (!list_empty(&h->feed) && budget.records && budget.bytes) {

@@ -39,8 +39,7 @@ void watch_hub_free(struct watch_hub *h)
     free(h->hits.v);
     free(h->touched.v);
     free(h->local_hits.v);
-    free(h->plain_at.v);
-    free(h->full_at.v);
+    free(h->gathered.v);
     free(h->parts.v);
     free(h->feed_at.v);
     free(h);
@@ -52,7 +51,7 @@ void watch_hub_stats(const struct watch_hub *h, struct watch_hub_stats *ret)
         .watchers = h->nwatchers,
         .streams = h->nstreams,
         .slow_watchers = h->nbehind,
-        .pending_events = 0, /* events wait in history or in the stream's queue, never here */
+        .pending_events = h->hits.n,
         .events = h->events,
     };
 }

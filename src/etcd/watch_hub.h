@@ -2,7 +2,11 @@
  * watch_hub: brings events to watchers. Sits between the applied writes (watch_hub_publish) and the
  * streams.
  *
- * A watcher is synced (gets events as they are published) or behind (wants revisions older than the
+ * Writes are applied in batches. Publishing only gathers; the flush at the end of a batch gives
+ * each watcher one message with all its events of the batch. Whoever could notice an order between
+ * events and something else (a new watcher, a cancel, progress, a compaction) gets a flush first.
+ *
+ * A watcher is synced (gets events as they are flushed) or behind (wants revisions older than the
  * newest): it then holds only the next revision it needs, and is fed from history in steps of
  * bounded size when its stream has room. A stream whose queue passes WATCH_QUEUE_MAX turns its
  * watchers to behind. So a slow reader costs no memory beyond its queue, loses nothing, and holds
@@ -37,8 +41,13 @@ struct watch_hub_conf {
 struct watch_hub *watch_hub_new(const struct watch_hub_conf *c);
 void watch_hub_free(struct watch_hub *h);
 
-/* The events of one write, in order, all of revision rev. Called right after the apply. */
+/* The events of one write, in order, all of revision rev. Called right after the apply. They are
+ * encoded here for those that watch them (ev may go afterwards) and wait for the flush; local
+ * watchers are told at once. */
 void watch_hub_publish(struct watch_hub *h, const struct mvcc_event *ev, size_t n, int64_t rev);
+/* Sends what was published since the last flush: to each watcher one message, its header with the
+ * revision of the last event in it. Comes by itself when much has been gathered. */
+void watch_hub_flush(struct watch_hub *h);
 /* Feeds some watchers that are behind and sends due progress notices. True when there is more to
  * feed at once: call again after other work (the loop keeps turning); else call when a stream
  * drains, or by timer each 100 ms. */
@@ -53,9 +62,9 @@ void watch_hub_compacted(struct watch_hub *h, int64_t compact_rev);
 /* The Watch service's method table (path NULL ends it). Its app is struct server. */
 extern const struct grpc_method watch_methods[];
 
-/* A watcher inside the server (lock, election): on_event for each event from now on, in order, once
- * the streams got theirs. It may read the store and add and remove local watchers, itself too; one
- * added meanwhile gets nothing of the write being published. */
+/* A watcher inside the server (lock, election): on_event for each event from now on, in order, from
+ * within watch_hub_publish. It may read the store and add and remove local watchers, itself too;
+ * one added meanwhile gets nothing of the write being published. */
 struct watch_local {
     struct watch_key key;
     void (*on_event)(struct watch_local *w, const struct mvcc_event *ev);
@@ -66,7 +75,7 @@ void watch_hub_remove_local(struct watch_hub *h, struct watch_local *w);
 struct watch_hub_stats {
     uint64_t watchers, streams;
     uint64_t slow_watchers;  /* behind */
-    uint64_t pending_events; /* held by the hub: none, they wait in history or a stream's queue */
+    uint64_t pending_events; /* published and not flushed, counted per watcher */
     uint64_t events;         /* delivered, counted per watcher */
 };
 void watch_hub_stats(const struct watch_hub *h, struct watch_hub_stats *ret);

@@ -2,7 +2,7 @@
  * watch_hub_impl: what the hub's own files share; nobody else includes it.
  *
  *   watch_hub.c     life cycle, moves between synced and behind, sending
- *   watch_publish.c one write's events to everybody
+ *   watch_publish.c events of writes: gathering and flushing
  *   watch_stream.c  requests of a stream
  *   watch_feed.c    watchers that are behind, progress notices
  *   watch_wire.c    encodings
@@ -32,10 +32,17 @@
 #define WATCH_CREATE_RECORDS 500
 /* Bytes of answers made in one step. */
 #define WATCH_STEP_BYTES (4u * 1024 * 1024)
-/* (watcher, event) pairs gathered for one revision, 8 bytes each. A revision with more (a range
- * delete under many watchers) leaves the watchers that do not fit behind; the feed serves them one
- * by one. */
+/* (watcher, event) pairs gathered, 8 bytes each: a flush follows the write that passes this many.
+ * What is kept between flushes anyway. */
+#define WATCH_GATHER_HITS (128u * 1024)
+/* Pairs of one write beside. A write with more (a range delete under many watchers) leaves the
+ * watchers that do not fit behind; the feed serves them one by one. */
 #define WATCH_HITS_MAX (1024u * 1024)
+/* Events gathered, encoded bytes: a flush comes before the write that would pass it, so a message
+ * holds about this much or one write. */
+#define WATCH_GATHER_BYTES WATCH_CATCHUP_BYTES
+/* What an event takes beside key and value, about. */
+#define WATCH_EVENT_OVERHEAD 64
 /* Keys of one stream's watchers: a bound for hostile clients. */
 #define WATCH_STREAM_KEY_BYTES (64u * 1024 * 1024)
 /* Scratch memory kept between publishes. */
@@ -46,7 +53,6 @@ enum {
     WATCHER_NOTIFY_DUE = 1 << 5, /* no event since the last progress tick */
     WATCHER_FUTURE = 1 << 6,     /* start_rev above the store's: no progress before it is reached */
     WATCHER_BEHIND = 1 << 7,
-    WATCHER_OVERFLOW = 1 << 8, /* its hits of the revision being published did not all fit */
 };
 
 struct watcher {
@@ -56,7 +62,7 @@ struct watcher {
     struct watch_stream *stream;
     int64_t id;
     int64_t next_rev; /* smallest revision not yet delivered */
-    uint32_t touch;   /* 1 + place in hub->touched while publishing; 0: not there */
+    uint32_t touch;   /* 1 + place in hub->touched until the flush; 0: not there */
     uint32_t flags;
     uint8_t bytes[];
 };
@@ -75,16 +81,22 @@ struct watch_stream {
     bool blocked; /* queue passed WATCH_QUEUE_MAX; on_writable clears it */
 };
 
-struct watch_hit {
-    uint32_t event;
-    uint32_t next; /* 1 + index in hub->hits; 0: last */
-};
-struct watch_touched {
-    struct watcher *w; /* NULL: went away meanwhile */
-    uint32_t first, last;
-};
 struct watch_span {
     size_t at, n; /* in the buffer it is said to be of */
+};
+/* An event that somebody waits for. */
+struct watch_gathered {
+    int64_t rev;
+    struct watch_span plain, full; /* in the buffers of these names; empty: not asked for */
+};
+struct watch_hit {
+    uint32_t event; /* in hub->gathered */
+    uint32_t next;  /* 1 + index in hub->hits; 0: last */
+};
+struct watch_touched {
+    struct watcher *w;    /* NULL: went away meanwhile */
+    uint32_t first, last; /* 1 + index in hub->hits; 0: none */
+    int64_t behind_rev;   /* what it waits for did not fit from this revision on; 0: all fit */
 };
 struct watch_local_hit {
     struct watch_local *w; /* NULL: removed meanwhile */
@@ -126,13 +138,15 @@ struct watch_hub {
     uint64_t now_ns;                 /* as of the last step */
     struct rng rng;                  /* jitter */
     bool publishing;
+    struct watch_stream *asking; /* a flush runs for its request; NULL once it is gone */
 
-    /* Of the revision being published; reused. */
+    /* Since the last flush; reused. */
+    VEC(struct watch_gathered) gathered;
     VEC(struct watch_hit) hits;
     VEC(struct watch_touched) touched;
+    struct buf plain, full; /* encodings without and with prev_kv */
+    /* Of the revision being published; reused. */
     VEC(struct watch_local_hit) local_hits;
-    VEC(struct watch_span) plain_at, full_at; /* by event */
-    struct buf plain, full;                   /* encodings without and with prev_kv */
     /* Of a message being sent; reused. */
     VEC(struct slice) parts;
     /* Of a watcher being fed; reused. */

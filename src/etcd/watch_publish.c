@@ -1,14 +1,48 @@
 #include "etcd/watch_hub_impl.h"
 
+/* --- gathering --- */
+
 struct publish {
     struct watch_hub *h;
     const struct mvcc_event *ev;
     size_t n;
     int64_t rev;
-    struct watch_wire_header header; /* the same for all */
-    size_t i;                        /* the event being matched */
-    bool need_plain, need_full;
+    size_t i;       /* the event being matched */
+    uint32_t place; /* 1 + its place in hub->gathered; 0: nobody was hit yet */
 };
+
+/* Encodes the event in the form asked for, once. False: it cannot be had now. */
+static bool gather_event(struct publish *p, bool full)
+{
+    struct watch_hub *h = p->h;
+    const struct mvcc_event *ev = &p->ev[p->i];
+
+    if (!p->place) {
+        *vec_push(&h->gathered) = (struct watch_gathered){.rev = p->rev};
+        p->place = (uint32_t)h->gathered.n;
+    }
+    struct watch_gathered *g = &h->gathered.v[p->place - 1];
+    struct watch_span *span = full ? &g->full : &g->plain;
+    struct buf *out = full ? &h->full : &h->plain;
+    if (span->n)
+        return true;
+    size_t at = out->n;
+    int r =
+        full ? watch_event_put_prev(h->conf.mvcc, out, ev) : watch_wire_event_put(out, ev, NULL);
+    if (r < 0)
+        return false;
+    *span = (struct watch_span){at, out->n - at};
+    return true;
+}
+
+static struct watch_touched *touch(struct watch_hub *h, struct watcher *w)
+{
+    if (!w->touch) {
+        *vec_push(&h->touched) = (struct watch_touched){.w = w};
+        w->touch = (uint32_t)h->touched.n;
+    }
+    return &h->touched.v[w->touch - 1];
+}
 
 static void match_watcher(void *ctx, struct watch_key *k)
 {
@@ -18,113 +52,31 @@ static void match_watcher(void *ctx, struct watch_key *k)
 
     if (p->rev < w->next_rev || !watcher_wants(w, &p->ev[p->i]))
         return;
-    if (!w->touch) {
-        *vec_push(&h->touched) = (struct watch_touched){.w = w};
-        w->touch = (uint32_t)h->touched.n;
-    }
-    if (h->hits.n == WATCH_HITS_MAX) {
-        w->flags |= WATCHER_OVERFLOW;
+    struct watch_touched *t = touch(h, w);
+    if (t->behind_rev)
+        return;
+    if (h->hits.n >= WATCH_GATHER_HITS + WATCH_HITS_MAX ||
+        !gather_event(p, w->flags & WATCH_PREV_KV)) {
+        t->behind_rev = p->rev;
         return;
     }
-    struct watch_touched *t = &h->touched.v[w->touch - 1];
-    *vec_push(&h->hits) = (struct watch_hit){.event = (uint32_t)p->i};
+    *vec_push(&h->hits) = (struct watch_hit){.event = p->place - 1};
     uint32_t hit = (uint32_t)h->hits.n;
     if (t->last)
         h->hits.v[t->last - 1].next = hit;
     else
         t->first = hit;
     t->last = hit;
-    if (w->flags & WATCH_PREV_KV)
-        p->need_full = true;
-    else
-        p->need_plain = true;
 }
 
-static void match_local(void *ctx, struct watch_key *k)
+/* About what the write takes when encoded. */
+static size_t write_bytes(const struct publish *p)
 {
-    struct publish *p = ctx;
+    size_t n = p->n * WATCH_EVENT_OVERHEAD;
 
-    *vec_push(&p->h->local_hits) =
-        (struct watch_local_hit){container_of(k, struct watch_local, key), (uint32_t)p->i};
-}
-
-/* Events that no watcher of the kind hit are left as empty spans. */
-static int encode_plain(struct publish *p)
-{
-    struct watch_hub *h = p->h;
-
-    for (size_t i = 0; i < p->n; i++) {
-        struct watch_span *s = &h->plain_at.v[i];
-        if (!s->n)
-            continue;
-        s->at = h->plain.n;
-        int r = watch_wire_event_put(&h->plain, &p->ev[i], NULL);
-        if (r < 0)
-            return r;
-        s->n = h->plain.n - s->at;
-    }
-    return 0;
-}
-
-static int encode_full(struct publish *p)
-{
-    struct watch_hub *h = p->h;
-
-    for (size_t i = 0; i < p->n; i++) {
-        struct watch_span *s = &h->full_at.v[i];
-        if (!s->n)
-            continue;
-        s->at = h->full.n;
-        int r = watch_event_put_prev(h->conf.mvcc, &h->full, &p->ev[i]);
-        if (r < 0)
-            return r;
-        s->n = h->full.n - s->at;
-    }
-    return 0;
-}
-
-/* Marks (n = 1) the events that are to be encoded, of each kind. */
-static void mark_spans(struct publish *p)
-{
-    struct watch_hub *h = p->h;
-
-    h->plain_at.n = h->full_at.n = 0;
-    for (size_t i = 0; i < p->n; i++) {
-        *vec_push(&h->plain_at) = (struct watch_span){0, 0};
-        *vec_push(&h->full_at) = (struct watch_span){0, 0};
-    }
-    for (size_t i = 0; i < h->touched.n; i++) {
-        struct watch_touched *t = &h->touched.v[i];
-        struct watch_span *spans = t->w->flags & WATCH_PREV_KV ? h->full_at.v : h->plain_at.v;
-        for (uint32_t hit = t->first; hit; hit = h->hits.v[hit - 1].next)
-            spans[h->hits.v[hit - 1].event].n = 1;
-    }
-}
-
-static void publish_to(struct publish *p, struct watch_touched *t, bool encoded)
-{
-    struct watch_hub *h = p->h;
-    struct watcher *w = t->w;
-
-    w->touch = 0;
-    if (watch_stream_slow(w->stream))
-        watch_stream_block(w->stream);
-    if (!encoded || w->stream->blocked || (w->flags & WATCHER_OVERFLOW)) {
-        w->flags &= ~(uint32_t)WATCHER_OVERFLOW;
-        watcher_set_behind(w, p->rev);
-        return;
-    }
-    bool full = w->flags & WATCH_PREV_KV;
-    const struct watch_span *spans = full ? h->full_at.v : h->plain_at.v;
-    const uint8_t *bytes = full ? h->full.p : h->plain.p;
-    h->parts.n = 0;
-    vec_push(&h->parts);
-    for (uint32_t hit = t->first; hit; hit = h->hits.v[hit - 1].next) {
-        const struct watch_span *s = &spans[h->hits.v[hit - 1].event];
-        *vec_push(&h->parts) = slice_of(bytes + s->at, s->n);
-    }
-    w->next_rev = p->rev + 1;
-    watch_deliver(w, &p->header, h->parts.v, h->parts.n - 1);
+    for (size_t i = 0; i < p->n; i++)
+        n += p->ev[i].kv.key.n + p->ev[i].kv.value.n;
+    return n;
 }
 
 static void publish_streams(struct publish *p)
@@ -133,27 +85,108 @@ static void publish_streams(struct publish *p)
 
     if (!watch_index_count(h->index))
         return;
-    for (p->i = 0; p->i < p->n; p->i++)
+    if (h->hits.n && h->plain.n + h->full.n + write_bytes(p) > WATCH_GATHER_BYTES)
+        watch_hub_flush(h);
+    for (p->i = 0; p->i < p->n; p->i++) {
+        p->place = 0;
         watch_index_match(h->index, p->ev[p->i].kv.key, match_watcher, p);
+    }
+    if (h->hits.n > WATCH_GATHER_HITS)
+        watch_hub_flush(h);
+}
+
+/* --- flushing --- */
+
+struct flush {
+    struct watch_hub *h;
+    struct watch_wire_header header; /* most messages of a flush have the same */
+    int64_t header_rev;              /* the header's; 0: there is none yet */
+};
+
+static const struct watch_wire_header *flush_header(struct flush *f, int64_t rev)
+{
+    if (f->header_rev != rev)
+        watch_header(f->h, rev, &f->header);
+    f->header_rev = rev;
+    return &f->header;
+}
+
+/* The events of t in hub->parts, behind the head's place, and the revision of the last one; 0:
+ * there are none. Events of a revision that did not fit whole are left out. */
+static int64_t collect(struct watch_hub *h, const struct watch_touched *t)
+{
+    bool full = t->w->flags & WATCH_PREV_KV;
+    const uint8_t *bytes = full ? h->full.p : h->plain.p;
+    int64_t rev = 0;
+
+    h->parts.n = 0;
+    vec_push(&h->parts);
+    for (uint32_t hit = t->first; hit; hit = h->hits.v[hit - 1].next) {
+        const struct watch_gathered *g = &h->gathered.v[h->hits.v[hit - 1].event];
+        const struct watch_span *s = full ? &g->full : &g->plain;
+        if (g->rev == t->behind_rev)
+            break;
+        *vec_push(&h->parts) = slice_of(bytes + s->at, s->n);
+        rev = g->rev;
+    }
+    return rev;
+}
+
+static int64_t first_rev(const struct watch_hub *h, const struct watch_touched *t)
+{
+    return t->first ? h->gathered.v[h->hits.v[t->first - 1].event].rev : t->behind_rev;
+}
+
+static void flush_watcher(struct flush *f, const struct watch_touched *t)
+{
+    struct watch_hub *h = f->h;
+    struct watcher *w = t->w;
+
+    w->touch = 0;
+    if (watch_stream_slow(w->stream))
+        watch_stream_block(w->stream);
+    if (w->stream->blocked) {
+        watcher_set_behind(w, first_rev(h, t));
+        return;
+    }
+    int64_t rev = collect(h, t);
+    if (rev) {
+        w->next_rev = rev + 1;
+        if (!watch_deliver(w, flush_header(f, rev), h->parts.v, h->parts.n - 1))
+            return;
+    }
+    if (t->behind_rev)
+        watcher_set_behind(w, t->behind_rev);
+}
+
+void watch_hub_flush(struct watch_hub *h)
+{
+    struct flush f = {.h = h};
+
     if (!h->touched.n)
         return;
-    watch_header(h, p->rev, &p->header);
-    mark_spans(p);
-    bool encoded =
-        (!p->need_plain || encode_plain(p) == 0) && (!p->need_full || encode_full(p) == 0);
     for (size_t i = 0; i < h->touched.n; i++) {
         if (h->touched.v[i].w)
-            publish_to(p, &h->touched.v[i], encoded);
+            flush_watcher(&f, &h->touched.v[i]);
     }
+    vec_shrink(&h->gathered);
     vec_shrink(&h->hits);
     vec_shrink(&h->touched);
-    vec_shrink(&h->plain_at);
-    vec_shrink(&h->full_at);
     vec_shrink(&h->parts);
     buf_clear(&h->plain);
     buf_clear(&h->full);
     buf_shrink(&h->plain, WATCH_SCRATCH_KEEP);
     buf_shrink(&h->full, WATCH_SCRATCH_KEEP);
+}
+
+/* --- local watchers --- */
+
+static void match_local(void *ctx, struct watch_key *k)
+{
+    struct publish *p = ctx;
+
+    *vec_push(&p->h->local_hits) =
+        (struct watch_local_hit){container_of(k, struct watch_local, key), (uint32_t)p->i};
 }
 
 /* Matches first and calls then, so that on_event may add and remove watchers. */

@@ -38,8 +38,20 @@ void watch_stream_free(struct watch_stream *s)
     free_watchers(&s->synced);
     free_watchers(&s->behind);
     assert(s->count == 0 && s->nnotify == 0 && s->nfuture == 0);
+    if (s->hub->asking == s)
+        s->hub->asking = NULL;
     s->hub->nstreams--;
     free(s);
+}
+
+/* What was published before the request is sent before its answer. False: that ended the stream. */
+static bool stream_flush(struct watch_stream *s)
+{
+    struct watch_hub *h = s->hub;
+
+    h->asking = s;
+    watch_hub_flush(h);
+    return take_ptr(&h->asking) != NULL;
 }
 
 static struct watcher *find(const struct watch_stream *s, int64_t id)
@@ -130,6 +142,8 @@ void watch_stream_create(struct watch_stream *s, const struct watch_create *requ
     struct watch_create q = *request;
     int64_t now_rev = mvcc_revision(s->hub->conf.mvcc);
 
+    if (!stream_flush(s))
+        return;
     if (q.key.n == 0)
         q.key = slice_of("", 1); /* "\0", the smallest key */
     const char *reason = check(s, &q);
@@ -151,9 +165,11 @@ void watch_stream_create(struct watch_stream *s, const struct watch_create *requ
 
 void watch_stream_cancel(struct watch_stream *s, int64_t id)
 {
-    struct watcher *w = find(s, id);
     struct watch_wire_head head = {.watch_id = id, .canceled = true};
 
+    if (!stream_flush(s))
+        return;
+    struct watcher *w = find(s, id);
     if (!w)
         return;
     watcher_free(w);
@@ -180,6 +196,8 @@ void watch_stream_progress(struct watch_stream *s)
     int64_t rev = mvcc_revision(s->hub->conf.mvcc);
     struct watch_wire_head head = {.watch_id = NO_WATCH_ID};
 
+    if (!stream_flush(s))
+        return;
     if (s->count == 0 || watch_stream_slow(s) || !all_reached(s, rev))
         return;
     watch_send_head(s, rev, &head);

@@ -365,6 +365,8 @@ void http2_flush(struct http2 *h)
     const uint8_t *p = NULL;
 
     h->dirty = false;
+    /* What is queued soon stands in the output: grown to it in one step. Failing is no matter. */
+    (void)buf_reserve(&h->out, MIN(h->queued, (size_t)HTTP2_OUTPUT_HIGH));
     while (!h->terminated && h->out.n < HTTP2_OUTPUT_HIGH) {
         ssize_t n = nghttp2_session_mem_send(h->ng, &p);
         if (n == 0)

@@ -30,6 +30,7 @@ struct http2_stream {
     bool bulk;          /* takes turns with other streams */
     struct buf queue;   /* body bytes not yet sent, from head on */
     size_t head;
+    size_t usual;         /* what the queue held lately at most, halved each time it held less */
     nghttp2_nv *trailers; /* one allocation with its strings */
     size_t ntrailers;
 };

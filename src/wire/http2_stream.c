@@ -3,6 +3,7 @@
 #define FRAME_HEAD    9
 #define BULK_BYTES    (16u * 1024) /* one DATA frame */
 #define HEADERS_MAX   (LIMIT_HEADER_COUNT + 8)
+#define USUAL_MAX     (512u * 1024) /* memory a queue takes at once on the strength of its past */
 #define COMPACT_BYTES 4096 /* sent bytes at the front of a queue that are worth a memmove */
 
 struct http2_stream *http2_stream_add(struct http2 *h, int32_t id)
@@ -79,6 +80,7 @@ static void took(struct http2_stream *s, size_t n)
     s->head += n;
     s->h->queued -= n;
     if (s->head == s->queue.n) {
+        s->usual = MIN(MAX(s->queue.n, s->usual / 2), USUAL_MAX);
         s->head = 0;
         buf_shrink(&s->queue, COMPACT_BYTES);
     }
@@ -208,7 +210,9 @@ uint8_t *http2_send_reserve(struct http2_stream *s, size_t n)
         buf_consume(&s->queue, s->head);
         s->head = 0;
     }
-    if (buf_reserve(&s->queue, n) < 0)
+    /* A stream that sends much in each turn grows its queue in one step, not in twenty. */
+    size_t expected = s->queue.cap == 0 && n <= s->usual ? s->usual : n;
+    if (buf_reserve(&s->queue, expected) < 0)
         return NULL;
     uint8_t *room = s->queue.p + s->queue.n;
     s->queue.n += n;
