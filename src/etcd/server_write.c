@@ -345,6 +345,11 @@ int server_catch_up(struct server *s, struct err *e)
     raft_campaign(s->raft);
     server_turn(s);
     raft_status(s->raft, &st);
+    if (s->waits_for_spare)
+        return err_set(e, ERR_NO_SPACE,
+                       "no space on the disk for a new log segment: free at least %u MiB for the "
+                       "log and start again",
+                       WAL_SEGMENT_BYTES >> 20);
     if (st.state != RAFT_LEADER || st.applied != st.last)
         return err_set(e, ERR_INTERNAL, "the log was not applied to its end");
     return 0;
