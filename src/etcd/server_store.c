@@ -305,6 +305,9 @@ static void check_done(void *arg, int result)
     } else if (result == 0) {
         log_info("etcdserver", "all stored data verified",
                  LOG_U64("keys", mvcc_key_count(s->mvcc)));
+    } else {
+        log_warn("etcdserver", "stored data could not be verified; the next check tries again",
+                 LOG_STR("error", j->err.msg[0] ? j->err.msg : err_text(result)));
     }
     free(j);
 }
