@@ -394,9 +394,9 @@ static void note_effects(struct server *s, const struct apply_ctx *x,
     if (x->compacted_rev > 0)
         watch_hub_compacted(s->watches, x->compacted_rev);
     if (x->member_id) {
-        steadpb__member_attributes__free_unpacked(s->member, NULL);
+        steadpb__member_attributes__free_unpacked(take_ptr(&s->member), NULL);
         cleanup_buf struct buf b;
-        buf_init(&b, LIMIT_HEADER_BYTES);
+        buf_init(&b, UNCOMMITTED_BYTES_MAX);
         if (pb_pack(&req->member_attributes->base, &b) == 0)
             s->member = steadpb__member_attributes__unpack(NULL, b.n, b.p);
     }
