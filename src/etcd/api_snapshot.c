@@ -28,6 +28,7 @@ struct snapshot {
     struct grpc_call *call; /* NULL: gone */
     struct server *server;
     MDB_txn *view;
+    bool copying; /* fd and size are the worker's */
     int fd;
     uint64_t size, sent;
     EVP_MD_CTX *sum;
@@ -120,6 +121,7 @@ static void copy_after(void *arg, int result)
 {
     struct snapshot *sn = arg;
 
+    sn->copying = false;
     server_view_end(sn->server, sn->view);
     if (!sn->call)
         snapshot_free(sn);
@@ -150,6 +152,7 @@ static void on_snapshot(struct grpc_call *c, const ProtobufCMessage *msg, struct
         return;
     }
     st->snapshot = sn;
+    sn->copying = true;
     server_offload(s, copy_run, copy_after, sn);
 }
 
@@ -159,8 +162,8 @@ static void on_cancel(struct grpc_call *c)
 
     if (!st->snapshot)
         return;
-    if (st->snapshot->size == 0)
-        st->snapshot->call = NULL; /* the copy is being made: copy_after frees */
+    if (st->snapshot->copying)
+        st->snapshot->call = NULL; /* copy_after frees */
     else
         snapshot_free(st->snapshot);
 }
@@ -169,7 +172,7 @@ static void on_writable(struct grpc_call *c)
 {
     struct snapshot_state *st = grpc_call_state(c);
 
-    if (st->snapshot && st->snapshot->size)
+    if (st->snapshot && !st->snapshot->copying)
         snapshot_pump(st->snapshot);
 }
 

@@ -322,10 +322,10 @@ static int do_member_attributes(struct apply_ctx *x, const Steadpb__RaftRequest 
                                 ProtobufCMessage **ret)
 {
     const Steadpb__MemberAttributes *m = req->member_attributes;
-    uint8_t bytes[4096];
     size_t n = steadpb__member_attributes__get_packed_size(m);
+    uint8_t *bytes = arena_alloc(x->arena, n);
 
-    if (n > sizeof bytes)
+    if (!bytes)
         return ERR_LIMIT;
     steadpb__member_attributes__pack(m, bytes);
     int e = mvcc_meta_put(x->mvcc, "member", slice_of(bytes, n));

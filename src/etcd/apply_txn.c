@@ -162,10 +162,12 @@ static int check_range_revision(struct apply_ctx *x, const Etcdserverpb__RangeRe
     return 0;
 }
 
-/* The walk over the taken operations, in the order they will run. */
+/* A walk over the taken operations, in the order they will run. There are two, as upstream: a put
+ * that lacks something is the answer even when a range before it is wrong too. */
 struct needs {
     struct apply_ctx *x;
     const bool *path;
+    int (*check)(struct needs *n, const Etcdserverpb__RequestOp *op);
     const Etcdserverpb__DeleteRangeRequest **dels; /* so far */
     size_t ndels, cap;
 };
@@ -200,23 +202,43 @@ static int check_put_needs(struct needs *n, const Etcdserverpb__PutRequest *r)
     return e < 0 ? e : apply_check_lease(n->x, r);
 }
 
-static int check_needs(struct needs *n, const Etcdserverpb__TxnRequest *r)
+static int check_write(struct needs *n, const Etcdserverpb__RequestOp *op)
+{
+    if (op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT)
+        return check_put_needs(n, op->request_put);
+    if (op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_DELETE_RANGE)
+        return note_delete(n, op->request_delete_range);
+    return 0;
+}
+
+static int check_read(struct needs *n, const Etcdserverpb__RequestOp *op)
+{
+    return op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE
+               ? check_range_revision(n->x, op->request_range)
+               : 0;
+}
+
+static int walk_taken(struct needs *n, const Etcdserverpb__TxnRequest *r)
 {
     struct branch b = branch_of(r, *n->path++);
     int e = 0;
 
     for (size_t i = 0; i < b.n && e == 0; i++) {
         const Etcdserverpb__RequestOp *op = b.ops[i];
-        if (op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE)
-            e = check_range_revision(n->x, op->request_range);
-        else if (op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT)
-            e = check_put_needs(n, op->request_put);
-        else if (op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_DELETE_RANGE)
-            e = note_delete(n, op->request_delete_range);
-        else if (op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN)
-            e = check_needs(n, op->request_txn);
+        e = op->request_case == ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN
+                ? walk_taken(n, op->request_txn)
+                : n->check(n, op);
     }
     return e;
+}
+
+static int check_needs(struct apply_ctx *x, const Etcdserverpb__TxnRequest *r, const bool *path)
+{
+    struct needs writes = {.x = x, .path = path, .check = check_write};
+    struct needs reads = {.x = x, .path = path, .check = check_read};
+    int e = walk_taken(&writes, r);
+
+    return e < 0 ? e : walk_taken(&reads, r);
 }
 
 struct txn_run {
@@ -318,10 +340,9 @@ static int prepare(struct apply_ctx *x, const Etcdserverpb__TxnRequest *r, struc
 {
     struct path p = {0};
     int e = choose_path(x, r, &p);
-    struct needs n = {.x = x, .path = p.taken};
 
     if (e == 0)
-        e = check_needs(&n, r);
+        e = check_needs(x, r, p.taken);
     if (e < 0)
         return e;
     *t = (struct txn_run){.x = x, .path = p.taken, .base_rev = mvcc_revision(x->mvcc)};

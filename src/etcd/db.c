@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "etcd/db_fault.h"
+
 /* A file this small without a mark is one whose making was interrupted. */
 #define FRESH_BYTES_MAX (128u * 1024) /* three pages, of at most 32 KiB each */
 #define READERS_MAX     16 /* views at a time: a hash, a copy, a check, and some to spare */
@@ -146,6 +148,7 @@ int db_env_open(struct db *db, struct err *e)
                        "'%s': %s lays its file out differently from LMDB 0.9; use that library",
                        db->path, mdb_version(NULL, NULL, NULL));
     db->reserved_end = 0;
+    db_fault_watch(db->path, db->fd);
     return 0;
 }
 
@@ -154,6 +157,7 @@ void db_env_close(struct db *db)
     if (db->txn)
         mdb_txn_abort(db->txn);
     db->txn = NULL;
+    db_fault_forget();
     if (db->env)
         mdb_env_close(db->env);
     db->env = NULL;

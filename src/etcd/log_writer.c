@@ -60,6 +60,15 @@ static void on_finished(uv_async_t *async)
     w->done(w->ctx, job);
 }
 
+static void on_closed(uv_handle_t *h)
+{
+    struct log_writer *w = h->data;
+
+    uv_mutex_destroy(&w->lock);
+    uv_cond_destroy(&w->wake);
+    free(w);
+}
+
 int log_writer_new(uv_loop_t *loop, struct wal *wal, void (*done)(void *ctx, struct log_job *job),
                    void *ctx, struct log_writer **ret, struct err *e)
 {
@@ -74,20 +83,11 @@ int log_writer_new(uv_loop_t *loop, struct wal *wal, void (*done)(void *ctx, str
     w->finished_async.data = w;
     int r = uv_thread_create(&w->thread, run, w);
     if (r < 0) {
-        free(w);
+        uv_close((uv_handle_t *)&w->finished_async, on_closed);
         return err_set(e, r, "start the log thread");
     }
     *ret = w;
     return 0;
-}
-
-static void on_closed(uv_handle_t *h)
-{
-    struct log_writer *w = h->data;
-
-    uv_mutex_destroy(&w->lock);
-    uv_cond_destroy(&w->wake);
-    free(w);
 }
 
 void log_writer_close(struct log_writer *w)

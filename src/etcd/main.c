@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "etcd/api.h"
 #include "etcd/conf.h"
+#include "etcd/db_fault.h"
 #include "etcd/endpoints.h"
 #include "etcd/server.h"
 #include "io/server.h"
@@ -323,6 +324,7 @@ int main(int argc, char **argv)
     mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
     setup_log(&d.conf);
     raise_file_limit();
+    db_fault_install();
     warn_ignored(&d.opts);
     log_info("etcdmain", "starting etcd", LOG_STR("version", ETCD_VERSION),
              LOG_STR("stead-version", STEAD_VERSION), LOG_STR("data-dir", d.conf.data_dir));

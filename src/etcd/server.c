@@ -285,6 +285,7 @@ int server_open(const struct etcd_conf *conf, uv_loop_t *loop, struct server **r
     s->started_wall_ns = clock_wall_ns(&clock_system);
     rng_seed_os(&s->rng);
     list_init(&s->compact_waits);
+    list_init(&s->waiting_jobs);
     uv_sem_init(&s->checkpoint_synced, 0);
     server_write_init(s);
     init_histograms(s);
@@ -294,6 +295,9 @@ int server_open(const struct etcd_conf *conf, uv_loop_t *loop, struct server **r
         r = server_catch_up(s, e);
     if (r < 0) {
         err_wrap(e, r, "start member '%s'", conf->name);
+        s->stopping = true;
+        while (s->offloads) /* they hold s */
+            uv_run(loop, UV_RUN_ONCE);
         if (s->writer)
             log_writer_close(s->writer);
         s->writer = NULL;

@@ -121,7 +121,8 @@ struct server_member {
 };
 void server_member_self(const struct server *s, struct server_member *ret);
 
-/* Runs fn(arg) in a worker thread, then after(arg, result) on the loop: hashing, copies, checks. */
+/* Runs fn(arg) in a worker thread, then after(arg, result) on the loop: hashing, copies, checks. A
+ * few at a time, the others wait for their turn. */
 void server_offload(struct server *s, int (*fn)(void *arg), void (*after)(void *arg, int result),
                     void *arg);
 

@@ -27,6 +27,9 @@
 #define APPLY_ARENA_BYTES                                                                          \
     (8ULL << 30) /* in effect none: a delete of everything must apply whole                        \
                   */
+#define LONG_JOBS_MAX                                                                              \
+    2 /* hashes, copies and checks at a time: half of libuv's four threads stay free for the       \
+         checkpoint and the log's spare segment, which writes wait for */
 #define TICK_MS                100
 #define LEASE_SCAN_NS          (500 * NS_PER_MS) /* upstream's */
 #define LEASE_REVOKES_PER_SCAN 500               /* 1000 a second, upstream's */
@@ -104,7 +107,9 @@ struct server {
     bool checking;
     size_t views;
     bool stopping;
-    size_t offloads;
+    size_t offloads; /* in worker threads or waiting for one */
+    size_t long_jobs;
+    struct list waiting_jobs; /* struct offload: long ones beyond LONG_JOBS_MAX */
 
     uint64_t started_wall_ns;
     struct server_stats stats;

@@ -8,6 +8,8 @@
 
 struct offload {
     uv_work_t work;
+    struct list link; /* in server.waiting_jobs */
+    bool is_long;
     struct server *server;
     int (*fn)(void *arg);
     void (*after)(void *arg, int result);
@@ -22,23 +24,59 @@ static void offload_run(uv_work_t *work)
     o->result = o->fn(o->arg);
 }
 
+static void offload_after(uv_work_t *work, int status);
+
+static void offload_start(struct offload *o)
+{
+    o->server->long_jobs += o->is_long;
+    uv_queue_work(o->server->loop, &o->work, offload_run, offload_after);
+}
+
+static void start_waiting(struct server *s)
+{
+    while (s->long_jobs < LONG_JOBS_MAX && !list_empty(&s->waiting_jobs)) {
+        struct offload *o = list_first(&s->waiting_jobs, struct offload, link);
+        list_del(&o->link);
+        offload_start(o);
+    }
+}
+
 static void offload_after(uv_work_t *work, int status)
 {
     struct offload *o = container_of(work, struct offload, work);
 
     o->server->offloads--;
+    o->server->long_jobs -= o->is_long;
+    start_waiting(o->server);
     o->after(o->arg, o->result);
     free(o);
 }
 
-void server_offload(struct server *s, int (*fn)(void *arg), void (*after)(void *arg, int result),
-                    void *arg)
+static struct offload *offload_new(struct server *s, int (*fn)(void *arg),
+                                   void (*after)(void *arg, int result), void *arg)
 {
     struct offload *o = xmalloc(sizeof *o);
 
     *o = (struct offload){.server = s, .fn = fn, .after = after, .arg = arg};
     s->offloads++;
-    uv_queue_work(s->loop, &o->work, offload_run, offload_after);
+    return o;
+}
+
+void server_offload(struct server *s, int (*fn)(void *arg), void (*after)(void *arg, int result),
+                    void *arg)
+{
+    struct offload *o = offload_new(s, fn, after, arg);
+
+    o->is_long = true;
+    list_add_tail(&s->waiting_jobs, &o->link);
+    start_waiting(s);
+}
+
+/* For what writes wait for. */
+static void offload_short(struct server *s, int (*fn)(void *arg),
+                          void (*after)(void *arg, int result), void *arg)
+{
+    offload_start(offload_new(s, fn, after, arg));
 }
 
 /* --- checkpoints --- */
@@ -109,7 +147,7 @@ void server_checkpoint_maybe(struct server *s, uint64_t now_ns)
         now_ns - s->checkpoint_at_ns < CHECKPOINT_IDLE_NS)
         return;
     checkpoint_begin(s, now_ns);
-    server_offload(s, checkpoint_sync, checkpoint_done, s);
+    offload_short(s, checkpoint_sync, checkpoint_done, s);
 }
 
 static void checkpoint_wait(struct server *s)
@@ -191,10 +229,14 @@ static void spare_done(void *arg, int result)
 
 void server_spare_maybe(struct server *s)
 {
-    if (s->spare_running || s->stopping || !wal_wants_spare(s->wal))
+    if (s->spare_running || s->stopping)
         return;
+    if (!wal_wants_spare(s->wal)) {
+        s->waits_for_spare = false; /* there is one: no space is the file system's own, try again */
+        return;
+    }
     s->spare_running = true;
-    server_offload(s, spare_prepare, spare_done, s);
+    offload_short(s, spare_prepare, spare_done, s);
 }
 
 /* --- compaction --- */
@@ -222,7 +264,8 @@ void server_compact_step(struct server *s, uint64_t now_ns)
             return;
         int r = mvcc_compact_step(s->mvcc, s->conf->compaction_batch);
         if (r < 0)
-            server_die("compaction found damage", mvcc_damage(s->mvcc));
+            server_die("compaction cannot go on",
+                       mvcc_damage(s->mvcc)[0] ? mvcc_damage(s->mvcc) : err_text(r));
         s->compact_at_ns = now_ns + s->conf->compaction_sleep_ns;
         server_checkpoint_maybe(s, now_ns);
         if (r > 0)
@@ -277,6 +320,9 @@ static void check_done(void *arg, int result)
     } else if (result == 0) {
         log_info("etcdserver", "all stored data verified",
                  LOG_U64("keys", mvcc_key_count(s->mvcc)));
+    } else {
+        log_warn("etcdserver", "stored data could not be verified; the next check tries again",
+                 LOG_STR("error", j->err.msg[0] ? j->err.msg : err_text(result)));
     }
     free(j);
 }

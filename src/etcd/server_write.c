@@ -345,6 +345,11 @@ int server_catch_up(struct server *s, struct err *e)
     raft_campaign(s->raft);
     server_turn(s);
     raft_status(s->raft, &st);
+    if (s->waits_for_spare)
+        return err_set(e, ERR_NO_SPACE,
+                       "no space on the disk for a new log segment: free at least %u MiB for the "
+                       "log and start again",
+                       WAL_SEGMENT_BYTES >> 20);
     if (st.state != RAFT_LEADER || st.applied != st.last)
         return err_set(e, ERR_INTERNAL, "the log was not applied to its end");
     return 0;
@@ -389,9 +394,9 @@ static void note_effects(struct server *s, const struct apply_ctx *x,
     if (x->compacted_rev > 0)
         watch_hub_compacted(s->watches, x->compacted_rev);
     if (x->member_id) {
-        steadpb__member_attributes__free_unpacked(s->member, NULL);
+        steadpb__member_attributes__free_unpacked(take_ptr(&s->member), NULL);
         cleanup_buf struct buf b;
-        buf_init(&b, LIMIT_HEADER_BYTES);
+        buf_init(&b, UNCOMMITTED_BYTES_MAX);
         if (pb_pack(&req->member_attributes->base, &b) == 0)
             s->member = steadpb__member_attributes__unpack(NULL, b.n, b.p);
     }

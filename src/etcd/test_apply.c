@@ -233,6 +233,44 @@ static void nested_compares_see_the_state_before(void **state)
     assert_int_equal(mvcc_get(f->mvcc, SLICE_LIT("b"), 0, &kv), 0);
 }
 
+/* A range ahead of the store, then a put that lacks its lease: upstream looks at all puts first,
+ * and at each for its key before its lease. */
+static void what_puts_lack_is_told_before_wrong_ranges(void **state)
+{
+    struct fixture *f = *state;
+    Etcdserverpb__RangeRequest range = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    Etcdserverpb__PutRequest p = ETCDSERVERPB__PUT_REQUEST__INIT;
+    Etcdserverpb__RequestOp ops[] = {ETCDSERVERPB__REQUEST_OP__INIT, ETCDSERVERPB__REQUEST_OP__INIT,
+                                     ETCDSERVERPB__REQUEST_OP__INIT};
+    Etcdserverpb__RequestOp *outer_ops[] = {&ops[0], &ops[1]}, *inner_ops[] = {&ops[2]};
+    Etcdserverpb__TxnRequest inner = ETCDSERVERPB__TXN_REQUEST__INIT, outer = inner;
+    Steadpb__RaftRequest r = STEADPB__RAFT_REQUEST__INIT;
+    ProtobufCMessage *resp;
+
+    range.key = p.key = PB_BYTES(SLICE_LIT("a"));
+    range.revision = 1000;
+    p.lease = 5;
+    ops[0].request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE;
+    ops[0].request_range = &range;
+    ops[1].request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN;
+    ops[1].request_txn = &inner;
+    ops[2].request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT;
+    ops[2].request_put = &p;
+    inner.success = inner_ops;
+    inner.n_success = 1;
+    outer.success = outer_ops;
+    outer.n_success = 2;
+    r.request_case = STEADPB__RAFT_REQUEST__REQUEST_TXN;
+    r.txn = &outer;
+    assert_int_equal(apply(f, &r, &resp), ERR_LEASE_NOT_FOUND);
+    p.ignore_value = true;
+    assert_int_equal(apply(f, &r, &resp), ERR_KEY_NOT_FOUND);
+    grant(f, 5, 10);
+    p.ignore_value = false;
+    assert_int_equal(apply(f, &r, &resp), ERR_FUTURE_REV);
+    assert_int_equal(mvcc_revision(f->mvcc), 1);
+}
+
 static void a_standing_alarm_refuses_what_adds_data(void **state)
 {
     struct fixture *f = *state;
@@ -271,6 +309,7 @@ int main(void)
         T(a_put_without_lease_detaches),
         T(ignore_value_keeps_the_value_and_needs_the_key),
         T(nested_compares_see_the_state_before),
+        T(what_puts_lack_is_told_before_wrong_ranges),
         T(a_standing_alarm_refuses_what_adds_data),
         T(alarms_survive_their_stored_form),
     };

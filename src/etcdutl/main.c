@@ -3,6 +3,7 @@
 
 #include "base/opt.h"
 #include "etcd/conf.h"
+#include "etcd/db_fault.h"
 #include "etcdutl/commands.h"
 
 static const char *const formats[] = {"simple", "json", NULL};
@@ -116,6 +117,7 @@ int main(int argc, char **argv)
     int n = 0;
     bool help = false;
 
+    db_fault_install();
     opt_init(&set, options, &c, "ETCDUTL_");
     int r = opt_parse_args(&set, argc, argv, false, words, &n, &help, &e);
     if (help || (r == 0 && n == 0))

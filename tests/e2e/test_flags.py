@@ -262,3 +262,14 @@ def test_nothing_listens_beyond_loopback(fresh):
             f = line.split()
             if f[3] == "0A" and f[9] in inodes:
                 assert f[1].split(":")[0] in (loopback, "0000000000000000FFFF00000100007F"), line
+
+
+@needs_ours
+def test_a_long_list_of_advertised_urls(new_server):
+    """What the member tells of itself goes through the log: it must never be refused there."""
+    urls = ",".join(f"http://host-{i}.example.com:2379" for i in range(1000))
+    server = new_server(args=["--advertise-client-urls", urls]).start()
+    server.api.Put(key=b"k", value=b"v")
+    assert len(server.api.MemberList().members[0].clientURLs) == 1000
+    server.kill()
+    assert server.start().api.Range(key=b"k").count == 1
