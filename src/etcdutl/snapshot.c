@@ -77,6 +77,16 @@ static int mark_newest(const char *db_path, struct err *e)
     return r < 0 ? err_set(e, r, "write '%s'", mark_path) : 0;
 }
 
+static void remove_files(const char *db_path)
+{
+    static const char *const suffixes[] = {"", "-lock", "-mark"};
+
+    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+        cleanup_free char *p = xasprintf("%s%s", db_path, suffixes[i]);
+        unlink(p);
+    }
+}
+
 static int extract(const char *snapshot, const char *db_path, bool skip_check, struct err *e)
 {
     cleanup_close int out = open(db_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -84,7 +94,11 @@ static int extract(const char *snapshot, const char *db_path, bool skip_check, s
     if (out < 0)
         return err_set(e, -errno, "make '%s'", db_path);
     int r = copy_checked(snapshot, out, skip_check, e);
-    return r < 0 ? r : mark_newest(db_path, e);
+    if (r == 0)
+        r = mark_newest(db_path, e);
+    if (r < 0)
+        remove_files(db_path); /* nobody shall start on half a copy */
+    return r;
 }
 
 /* --- status --- */
@@ -121,17 +135,6 @@ static int read_status(const char *db_path, struct status *ret, struct err *e)
     return r;
 }
 
-static void remove_store(const char *dir, const char *db_path)
-{
-    static const char *const suffixes[] = {"", "-lock", "-mark"};
-
-    for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
-        cleanup_free char *p = xasprintf("%s%s", db_path, suffixes[i]);
-        unlink(p);
-    }
-    rmdir(dir);
-}
-
 int util_snapshot_status(const struct util_conf *c, int nargs, char **args, struct err *e)
 {
     cleanup_free char *dir = xasprintf("%s.status.XXXXXX", args[0]);
@@ -143,7 +146,8 @@ int util_snapshot_status(const struct util_conf *c, int nargs, char **args, stru
     int r = extract(args[0], db_path, c->skip_hash_check, e);
     if (r == 0)
         r = read_status(db_path, &st, e);
-    remove_store(dir, db_path);
+    remove_files(db_path);
+    rmdir(dir);
     if (r < 0)
         return r;
     if (c->format == 1)
@@ -202,8 +206,18 @@ static int make_dirs(char *const *paths, size_t n, struct err *e)
 {
     for (size_t i = 0; i < n; i++)
         if (mkdir(paths[i], 0700) < 0 && (errno != EEXIST || i == 0))
-            return err_set(e, -errno, "make directory '%s'", paths[i]);
+            return errno == EEXIST
+                       ? err_set(e, -EEXIST, "'%s' exists already; give another --data-dir",
+                                 paths[i])
+                       : err_set(e, -errno, "make directory '%s'", paths[i]);
     return 0;
+}
+
+/* Innermost first; what holds something stays. */
+static void remove_empty_dirs(char *const *paths, size_t n)
+{
+    while (n)
+        rmdir(paths[--n]);
 }
 
 int util_snapshot_restore(const struct util_conf *c, int nargs, char **args, struct err *e)
@@ -215,10 +229,14 @@ int util_snapshot_restore(const struct util_conf *c, int nargs, char **args, str
     cleanup_free char *db_path = xasprintf("%s/db", snap);
     uint64_t index, term;
     uint64_t member_id = member_id_make(c->initial_advertise_peer_urls, c->initial_cluster_token);
-    int r = make_dirs((char *const[]){data, member, snap, wal}, 4, e);
+    char *const dirs[] = {data, member, snap, wal};
+    int r = make_dirs(dirs, ARRAY_LEN(dirs), e);
 
-    if (r == 0)
-        r = extract(args[0], db_path, c->skip_hash_check, e);
+    if (r < 0)
+        return r;
+    r = extract(args[0], db_path, c->skip_hash_check, e);
+    if (r < 0)
+        remove_empty_dirs(dirs, ARRAY_LEN(dirs));
     if (r == 0)
         r = applied_of(db_path, &index, &term, e);
     if (r == 0)
