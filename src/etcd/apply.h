@@ -17,6 +17,7 @@ struct apply_ctx {
     struct alarm_set *alarms;
     uint64_t now_ns;
     struct arena *arena; /* of this request: response and events */
+    size_t ranges_max; /* bytes the ranges of a transaction may gather; 0: no bound of their own */
 
     /* Results beside the response. */
     struct mvcc_event *events;
@@ -24,6 +25,7 @@ struct apply_ctx {
     int64_t events_rev;
     int64_t compacted_rev; /* > 0: a compaction was marked */
     uint64_t member_id;    /* member attributes that were set, 0: none */
+    bool answer_too_large; /* applied, but the response lacks what its ranges found */
 };
 
 /* Applies one request. 0 and a response in the arena (header: revision only), or the code the

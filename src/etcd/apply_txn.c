@@ -97,18 +97,21 @@ static bool holds_missing(const Etcdserverpb__Compare *c)
     return c->target != ETCDSERVERPB__COMPARE__COMPARE_TARGET__VALUE && holds(c, &none);
 }
 
+/* In memory of its own: a hundred compares over a large range must not add up. */
 static int eval_range(struct apply_ctx *x, const Etcdserverpb__Compare *c, bool *ret)
 {
     struct mvcc_range q = {.key = pb_slice(c->key), .end = pb_slice(c->range_end)};
     struct mvcc_range_result res;
-    int e = mvcc_range(x->mvcc, &q, x->arena, &res);
+    struct arena a;
 
-    if (e < 0)
-        return e;
-    *ret = res.n > 0 || holds_missing(c);
-    for (size_t i = 0; i < res.n && *ret; i++)
+    arena_init(&a, x->arena->max);
+    int e = mvcc_range(x->mvcc, &q, &a, &res);
+    if (e == 0)
+        *ret = res.n > 0 || holds_missing(c);
+    for (size_t i = 0; e == 0 && i < res.n && *ret; i++)
         *ret = holds(c, &res.kvs[i]);
-    return 0;
+    arena_deinit(&a);
+    return e;
 }
 
 static int eval_compare(struct apply_ctx *x, const Etcdserverpb__Compare *c, bool *ret)
@@ -246,16 +249,41 @@ struct txn_run {
     const bool *path;
     int64_t base_rev; /* before the transaction */
     bool wrote;
+    bool bounded;       /* what its ranges find has a bound of its own: */
+    size_t ranges_left; /* bytes */
 };
 
 static int run(struct txn_run *t, const Etcdserverpb__TxnRequest *r,
                Etcdserverpb__TxnResponse *out);
 
+/* What a committed transaction writes must be written whatever its ranges find. More than an answer
+ * can hold is not gathered: its asker hears so, as upstream's does when the answer is sent. */
+static int find_range(struct txn_run *t, const Etcdserverpb__RangeRequest *r,
+                      Etcdserverpb__RangeResponse **ret)
+{
+    struct arena *a = t->x->arena;
+    size_t max = a->max, used = a->used;
+
+    if (t->bounded)
+        a->max = MIN(max, used + t->ranges_left);
+    int e = respond_range(t->x->mvcc, r, true, a, ret);
+    a->max = max;
+    if (!t->bounded)
+        return e;
+    t->ranges_left -= MIN(t->ranges_left, a->used - used);
+    if (e != ERR_LIMIT)
+        return e;
+    t->x->answer_too_large = true;
+    t->ranges_left = 0;
+    *ret = apply_response(a, &etcdserverpb__range_response__descriptor, 0);
+    return *ret ? 0 : ERR_LIMIT;
+}
+
 static int run_range(struct txn_run *t, const Etcdserverpb__RangeRequest *r,
                      Etcdserverpb__ResponseOp *out)
 {
     Etcdserverpb__RangeResponse *resp;
-    int e = respond_range(t->x->mvcc, r, true, t->x->arena, &resp);
+    int e = find_range(t, r, &resp);
 
     if (e < 0)
         return e;
@@ -358,6 +386,8 @@ int apply_txn(struct apply_ctx *x, const Etcdserverpb__TxnRequest *r, ProtobufCM
 
     if (e < 0)
         return e;
+    t.bounded = x->ranges_max > 0;
+    t.ranges_left = x->ranges_max;
     mvcc_write_begin(x->mvcc, x->arena);
     e = run(&t, r, out);
     apply_write_end(x);

@@ -14,7 +14,7 @@ static int parse(struct autocompact *a, const char *text, struct err *e)
 
     if (*text >= '0' && *text <= '9' && *end == 0) {
         a->retention = a->periodic ? n * HOUR_NS : n;
-        if (!a->periodic || n < UINT64_MAX / HOUR_NS)
+        if (n <= INT64_MAX / (a->periodic ? HOUR_NS : 1))
             return 0;
     } else if (a->periodic && opt_parse_duration(text, &a->retention) == 0) {
         return 0;

@@ -412,7 +412,8 @@ static void apply_entry(struct server *s, const struct raft_entry *e)
                           .leases = s->leases,
                           .alarms = &s->alarms,
                           .now_ns = server_now_ns(s),
-                          .arena = &s->apply_arena};
+                          .arena = &s->apply_arena,
+                          .ranges_max = LIMIT_RESPONSE_BYTES};
     ProtobufCMessage *resp = NULL;
 
     arena_reset(&s->apply_arena);
@@ -432,7 +433,7 @@ static void apply_entry(struct server *s, const struct raft_entry *e)
         apply_header(resp)->revision = revision;
         note_effects(s, &x, req);
     }
-    answer(s, e, code, resp);
+    answer(s, e, x.answer_too_large ? ERR_LIMIT : code, resp);
 }
 
 static void apply_committed(struct server *s, const struct raft_entry *entries, size_t n)

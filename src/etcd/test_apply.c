@@ -271,6 +271,49 @@ static void what_puts_lack_is_told_before_wrong_ranges(void **state)
     assert_int_equal(mvcc_revision(f->mvcc), 1);
 }
 
+/* Read at every start again: it must not need more memory than an answer. */
+static void a_transaction_writes_however_much_it_reads(void **state)
+{
+    struct fixture *f = *state;
+    Etcdserverpb__RangeRequest range = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    Etcdserverpb__PutRequest p = ETCDSERVERPB__PUT_REQUEST__INIT;
+    Etcdserverpb__RequestOp ops[8], *list[8];
+    Etcdserverpb__TxnRequest txn = ETCDSERVERPB__TXN_REQUEST__INIT;
+    Steadpb__RaftRequest r = STEADPB__RAFT_REQUEST__INIT;
+    static char value[100000];
+    ProtobufCMessage *resp;
+    struct mvcc_kv kv;
+
+    memset(value, 'v', sizeof value - 1);
+    put(f, "a", value, 0);
+    range.key = PB_BYTES(SLICE_LIT("a"));
+    p.key = PB_BYTES(SLICE_LIT("b"));
+    for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
+        etcdserverpb__request_op__init(&ops[i]);
+        ops[i].request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_RANGE;
+        ops[i].request_range = &range;
+        list[i] = &ops[i];
+    }
+    ops[7].request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_PUT;
+    ops[7].request_put = &p;
+    txn.success = list;
+    txn.n_success = ARRAY_LEN(list);
+    r.request_case = STEADPB__RAFT_REQUEST__REQUEST_TXN;
+    r.txn = &txn;
+    arena_reset(&f->arena);
+    f->x = (struct apply_ctx){.mvcc = f->mvcc,
+                              .leases = f->leases,
+                              .alarms = &f->alarms,
+                              .arena = &f->arena,
+                              .ranges_max = 300000};
+    assert_int_equal(apply_request(&f->x, &r, &resp), 0);
+    assert_true(f->x.answer_too_large);
+    assert_true(f->arena.used < 400000);
+    assert_int_equal(mvcc_get(f->mvcc, SLICE_LIT("b"), 0, &kv), 0);
+    assert_int_equal(apply(f, &r, &resp), 0);
+    assert_false(f->x.answer_too_large);
+}
+
 static void a_standing_alarm_refuses_what_adds_data(void **state)
 {
     struct fixture *f = *state;
@@ -310,6 +353,7 @@ int main(void)
         T(ignore_value_keeps_the_value_and_needs_the_key),
         T(nested_compares_see_the_state_before),
         T(what_puts_lack_is_told_before_wrong_ranges),
+        T(a_transaction_writes_however_much_it_reads),
         T(a_standing_alarm_refuses_what_adds_data),
         T(alarms_survive_their_stored_form),
     };

@@ -66,6 +66,9 @@ static void bad_retentions_are_refused(void **state)
     assert_int_equal(autocompact_init(&a, true, "soon", 0, &e), ERR_CONFIG);
     assert_non_null(strstr(e.msg, "soon"));
     assert_int_equal(autocompact_init(&a, false, "5m", 0, &e), ERR_CONFIG);
+    assert_int_equal(autocompact_init(&a, false, "9223372036854775808", 0, &e), ERR_CONFIG);
+    assert_int_equal(autocompact_init(&a, false, "99999999999999999999", 0, &e), ERR_CONFIG);
+    assert_int_equal(autocompact_init(&a, true, "5000000", 0, &e), ERR_CONFIG);
 }
 
 int main(void)

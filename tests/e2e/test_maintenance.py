@@ -1,5 +1,7 @@
 """Maintenance, cluster, health, quota and alarms, automatic compaction."""
 import hashlib
+import pathlib
+import subprocess
 import time
 
 import grpc
@@ -8,6 +10,7 @@ import pytest
 from harness.api import refused
 from harness.ctl import Ctl
 from harness.marks import VERSION, needs_36, needs_ours
+from harness.server import etcd_binary
 
 NO_SPACE = "etcdserver: mvcc: database space exceeded"
 
@@ -217,6 +220,25 @@ def test_etcdctl_snapshot_save(fresh):
     path = fresh.dir / "snap"
     out = Ctl(fresh)("snapshot", "save", str(path))
     assert f"Snapshot saved at {path}" in out and path.stat().st_size % 512 == 32
+
+
+@needs_ours
+def test_a_refused_restore_leaves_nothing_behind(fresh):
+    """A spoilt copy is refused, and the same command with a good one works."""
+    fresh.api.Put(key=b"k", value=b"v")
+    good = b"".join(r.blob for r in fresh.api.snapshot())
+    path, target = fresh.dir / "snap", fresh.dir / "restored"
+    etcdutl = pathlib.Path(etcd_binary()).with_name("etcdutl")
+
+    def restore(content):
+        path.write_bytes(content)
+        return subprocess.run([etcdutl, "snapshot", "restore", path, "--data-dir", target],
+                              capture_output=True, text=True)
+    refused_one = restore(good[:5000] + bytes([good[5000] ^ 1]) + good[5001:])
+    assert refused_one.returncode != 0 and "take another copy" in refused_one.stderr
+    assert restore(good).returncode == 0
+    again = restore(good)
+    assert again.returncode != 0 and "give another --data-dir" in again.stderr
 
 
 def test_etcdctl_alarm_and_defrag(fresh):
