@@ -15,7 +15,8 @@ static void quoted(FILE *f, const char *prefix, const char *name, struct slice v
     if (go_quote(&text, v) < 0)
         return;
     fprintf(f, "\"%s%s\" : ", prefix, name);
-    fwrite(text.p, 1, text.n, f);
+    if (text.n)
+        fwrite(text.p, 1, text.n, f);
     fputc('\n', f);
 }
 

@@ -17,7 +17,8 @@ static void bytes_line(const struct out *o, ProtobufCBinaryData b)
         hex_line(o->f, b);
         return;
     }
-    fwrite(b.data, 1, b.len, o->f);
+    if (b.len) /* no bytes come as a null pointer, which fwrite must not see */
+        fwrite(b.data, 1, b.len, o->f);
     fputc('\n', o->f);
 }
 
@@ -130,7 +131,8 @@ static void timetolive(struct out *o, const ProtobufCMessage *m, const struct ou
         for (size_t i = 0; i < r->n_keys; i++) {
             if (i > 0)
                 fputc(' ', o->f);
-            fwrite(r->keys[i].data, 1, r->keys[i].len, o->f);
+            if (r->keys[i].len)
+                fwrite(r->keys[i].data, 1, r->keys[i].len, o->f);
         }
         fputs("])", o->f);
     }
