@@ -213,7 +213,10 @@ static int make_dirs(char *const *paths, size_t n, struct err *e)
 {
     for (size_t i = 0; i < n; i++)
         if (mkdir(paths[i], 0700) < 0 && (errno != EEXIST || i == 0))
-            return err_set(e, -errno, "make directory '%s'", paths[i]);
+            return err_set(
+                e, -errno,
+                "make directory '%s' (a restore needs a new one: give another --data-dir)",
+                paths[i]);
     return 0;
 }
 
