@@ -102,7 +102,7 @@ bool server_busy_with_views(const struct server *s);
 
 struct server_stats {
     uint64_t proposals_committed, proposals_applied, proposals_pending, proposals_failed;
-    uint64_t read_requests, slow_applies, leader_changes;
+    uint64_t slow_applies, leader_changes;
     uint64_t lease_granted, lease_revoked, lease_expired;
     uint64_t wal_bytes;
     uint64_t views;

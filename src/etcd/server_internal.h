@@ -50,7 +50,6 @@ struct batch {
     struct buf frame;
     uint64_t last_index, last_term;
     size_t written_bytes; /* of its entries, as counted when they were proposed */
-    bool must_sync;
 };
 
 struct server {

@@ -180,7 +180,6 @@ static struct batch *new_batch(struct server *s)
         list_del(&b->link);
         b->last_index = b->last_term = 0;
         b->written_bytes = 0;
-        b->must_sync = false;
     }
     b->job = (struct log_job){.frame = &b->frame};
     wal_frame_begin(&b->frame);
@@ -208,7 +207,6 @@ static struct batch *gather_entry(struct server *s, const struct raft_entry *e)
     b->last_index = e->index;
     b->last_term = e->term;
     b->written_bytes += e->data.n + PROPOSE_OVERHEAD;
-    b->must_sync = true;
     return b;
 }
 
@@ -218,7 +216,6 @@ static void gather_hard_state(struct server *s)
 
     if (wal_frame_hard_state(&b->frame, &s->hard_state) < 0)
         b = new_batch(s), (void)wal_frame_hard_state(&b->frame, &s->hard_state);
-    b->must_sync = true;
     s->hard_state_dirty = false;
 }
 
